@@ -1,0 +1,12 @@
+create function esteira.record_attempt(ids uuid[], outcome text, error jsonb, traceback text, moment timestamptz) returns void
+language sql
+as $$
+insert into esteira.attempt (job_id, attempt, outcome, error, traceback, worker_id, engine, started_at, finished_at)
+select job.id, job.attempt, record_attempt.outcome,
+       record_attempt.error || jsonb_build_object('attempt', job.attempt, 'at', moment),
+       record_attempt.traceback, job.worker_id, job.engine, job.started_at, moment
+from esteira.job_live as job
+where job.id = any (record_attempt.ids)
+$$;
+comment on function esteira.record_attempt(uuid[], text, jsonb, text, timestamptz) is
+'Internal: notes how the current attempt of each locked job ended.';

@@ -1,0 +1,25 @@
+-- Ids that sort by time, so that new rows land at the right edge of every index. PostgreSQL 18 brings them; before
+-- that: 48 bits of milliseconds, the fraction of the millisecond in the next 12, the rest random (RFC 9562, method 3).
+-- In order within a session; nothing may depend on the order across sessions.
+do $do$
+begin
+    if current_setting('server_version_num')::int >= 180000 then
+        create function esteira.uuid7() returns uuid
+        language sql volatile parallel safe
+        return uuidv7();
+    else
+        create function esteira.uuid7() returns uuid
+        language sql volatile parallel safe
+        as $$
+        select encode(
+            overlay(
+                uuid_send(gen_random_uuid())
+                placing substring(int8send(micros / 1000) from 3 for 6) || int2send((28672 + micros % 1000 * 4096 / 1000)::int2)
+                from 1 for 8),
+            'hex')::uuid
+        from (select (extract(epoch from clock_timestamp()) * 1000000)::bigint) as clock(micros)
+        $$;
+    end if;
+end
+$do$;
+comment on function esteira.uuid7() is 'A new UUID of version 7: time in front, so that ids sort by age.';

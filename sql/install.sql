@@ -1,0 +1,64 @@
+-- The whole queue, in the order in which it can be made. Run it on an empty database of PostgreSQL 15 or newer:
+--
+--     psql -X -v ON_ERROR_STOP=1 --single-transaction -f sql/install.sql postgresql://…
+--
+-- `esteira migrate` makes the very same schema (a test compares the two) and is the way to upgrade one.
+\set ON_ERROR_STOP on
+\ir schema.sql
+
+\ir functions/now.sql
+\ir functions/uuid7.sql
+\ir functions/priority.sql
+\ir functions/backoff.sql
+
+\ir tables/job.sql
+\ir tables/activity.sql
+\ir tables/attempt.sql
+\ir tables/step.sql
+\ir tables/worker.sql
+\ir tables/queue.sql
+\ir tables/task.sql
+
+\ir functions/make_day.sql
+\ir functions/finish.sql
+\ir functions/requeue.sql
+\ir functions/record_attempt.sql
+\ir functions/lose.sql
+\ir functions/disconnect.sql
+
+\ir verbs/enqueue_many.sql
+\ir verbs/enqueue.sql
+\ir verbs/notify_workers.sql
+\ir verbs/claim.sql
+\ir verbs/next_ready_at.sql
+\ir verbs/ready_queues.sql
+\ir verbs/complete.sql
+\ir verbs/fail.sql
+\ir verbs/snooze.sql
+\ir verbs/release.sql
+\ir verbs/cancel.sql
+\ir verbs/acknowledge_cancel.sql
+\ir verbs/retry.sql
+\ir verbs/hold.sql
+\ir verbs/save_step.sql
+\ir verbs/progress.sql
+\ir verbs/register.sql
+\ir verbs/heartbeat.sql
+\ir verbs/crash.sql
+\ir verbs/rescue.sql
+\ir verbs/retire.sql
+\ir verbs/maintain_partitions.sql
+\ir verbs/tick.sql
+
+\ir views/jobs.sql
+\ir views/worker_status.sql
+\ir verbs/explain.sql
+\ir views/running_jobs.sql
+\ir views/stuck_jobs.sql
+\ir views/dead_letter.sql
+\ir views/queue_stats.sql
+
+select esteira.maintain_partitions();
+
+-- Last, so that a half-made schema is never taken for a whole one.
+insert into esteira.alembic_version (version_num) values ('0001');

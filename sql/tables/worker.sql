@@ -1,0 +1,37 @@
+create table esteira.worker (
+    id           uuid primary key,
+    hostname     text not null,
+    pid          integer not null,
+    version      text not null,
+    queues       text[],
+    tasks        text[] not null,
+    engines      integer not null constraint worker_engines_is_positive check (engines > 0),
+    slots        integer not null constraint worker_slots_is_positive check (slots > 0),
+    started_at   timestamptz not null,
+    beat_at      timestamptz not null,
+    beats        bigint not null default 0,
+    seen_beats   bigint not null default 0,
+    missed_ticks integer not null default 0,
+    ticked_at    timestamptz not null,
+    stopped_at   timestamptz,
+    lost_at      timestamptz
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
+
+comment on table esteira.worker is 'Workers and their leases. One row a worker, never one a job.';
+comment on column esteira.worker.id is 'Chosen by the worker, new with every start.';
+comment on column esteira.worker.hostname is 'The machine or container it runs on.';
+comment on column esteira.worker.pid is 'Its supervisor process there.';
+comment on column esteira.worker.version is 'Of Esteira.';
+comment on column esteira.worker.queues is 'The queues it serves; null: all.';
+comment on column esteira.worker.tasks is 'The tasks it knows: it claims no others.';
+comment on column esteira.worker.engines is 'Its processes that run jobs.';
+comment on column esteira.worker.slots is 'Jobs at once, over all its engines.';
+comment on column esteira.worker.started_at is 'When it registered.';
+comment on column esteira.worker.beat_at is 'When its last heartbeat came.';
+comment on column esteira.worker.beats is 'Heartbeats so far.';
+comment on column esteira.worker.seen_beats is 'Heartbeats as of the last tick.';
+comment on column esteira.worker.missed_ticks is
+'Ticks in a row that saw no new beat. The lease is counted in ticks that succeeded, not in wall time: a database outage or a clock that jumps expires nobody.';
+comment on column esteira.worker.ticked_at is 'When a tick last counted it.';
+comment on column esteira.worker.stopped_at is 'It left in good order.';
+comment on column esteira.worker.lost_at is 'It was given up, and its jobs were taken back.';

@@ -1,0 +1,78 @@
+create function esteira.explain(job_id uuid) returns table (code text, detail text)
+language plpgsql
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+declare
+    moment timestamptz := esteira.now();
+    job esteira.jobs;
+    worker esteira.worker_status;
+    serving integer;
+    able integer;
+    free bigint;
+    ahead bigint;
+begin
+    select * into job from esteira.jobs as found where found.id = explain.job_id;
+    if job.id is null then
+        return query select 'not_found', format('There is no job %s.', job_id);
+    elsif job.status = 'completed' then
+        return query select 'completed', format('It completed at %s.', job.finished_at);
+    elsif job.status = 'dead' then
+        return query select 'dead', format(
+            'It is dead (%s) after %s of %s attempts and %s crashes; the last error was %s: %s. `select esteira.retry(''%s'')` gives it another life.',
+            job.reason, job.failures, job.max_attempts, job.crashes, job.error ->> 'type', job.error ->> 'message', job.id);
+    elsif job.status = 'cancelled' then
+        return query select 'cancelled', format('It was cancelled at %s.', job.finished_at);
+    elsif job.status = 'waiting' then
+        return query select 'waiting', 'It waits for something outside.';
+    elsif job.status = 'running' then
+        select * into worker from esteira.worker_status as found where found.id = job.worker_id;
+        if worker.state is distinct from 'alive' then
+            return query select 'worker_silent', format(
+                'Its worker %s has not been heard of for %s s. Any running worker takes the job back once the lease is over; start one if there is none.',
+                job.worker_id, round(extract(epoch from worker.silent_for)));
+        elsif job.cancel_requested_at is not null then
+            return query select 'cancelling', format('It was asked to stop at %s and has not stopped yet.', job.cancel_requested_at);
+        else
+            return query select 'running', format(
+                'It has been running on %s (process %s, engine %s) since %s%s, at %s %%.', worker.hostname, worker.pid, job.engine,
+                job.started_at, coalesce(', in step ' || job.current_step, ''), round((job.progress * 100)::numeric));
+        end if;
+    elsif job.ready_at > moment and job.failures > 0 then
+        return query select 'retrying', format(
+            'It failed (%s of %s: %s: %s) and runs again at %s.', job.failures, job.max_attempts,
+            job.error ->> 'type', job.error ->> 'message', job.ready_at);
+    elsif job.ready_at > moment then
+        return query select 'scheduled', format('It is scheduled for %s.', job.ready_at);
+    else
+        select count(*), count(*) filter (where job.task = any (alive.tasks)),
+               sum(alive.slots - alive.running) filter (where job.task = any (alive.tasks))
+        into serving, able, free
+        from esteira.worker_status as alive
+        where alive.state = 'alive' and (alive.queues is null or job.queue = any (alive.queues));
+        if serving = 0 then
+            return query select 'no_worker', format(
+                'No worker serves the queue "%s". Start one: esteira worker --tasks MODULE --queues %s', job.queue, job.queue);
+        elsif able = 0 then
+            return query select 'task_unknown', format(
+                'No worker on the queue "%s" knows the task "%s". Start one with the module that declares it: esteira worker --tasks MODULE',
+                job.queue, job.task);
+        else
+            select count(*) into ahead
+            from esteira.job_live as other
+            where other.status = 'queued' and other.queue = job.queue and other.ready_at <= moment
+              and (other.priority > esteira.priority_number(job.priority)
+                   or (other.priority = esteira.priority_number(job.priority) and (other.ready_at, other.id) < (job.ready_at, job.id)));
+            if free > 0 then
+                return query select 'ready', format('It has been ready since %s and is about to be claimed; %s jobs stand before it.', job.ready_at, ahead);
+            else
+                return query select 'workers_busy', format(
+                    'All %s workers that can run it are busy; %s jobs stand before it in the queue "%s". More workers or slots would help.',
+                    able, ahead, job.queue);
+            end if;
+        end if;
+    end if;
+end
+$$;
+comment on function esteira.explain(uuid) is
+'Why the job is not running now, or what it is doing: a code for programs, a sentence for people.';

@@ -1,0 +1,27 @@
+create function esteira.heartbeat(worker_id uuid)
+returns table (engines integer, cancel_ids uuid[])
+language plpgsql
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+declare
+    moment timestamptz := esteira.now();
+begin
+    update esteira.worker as worker
+    set beats = worker.beats + 1, beat_at = moment
+    where worker.id = heartbeat.worker_id and worker.lost_at is null and worker.stopped_at is null;
+    if not found then
+        return;
+    end if;
+    return query
+    select
+        (select sum(worker.engines)::integer from esteira.worker as worker where worker.lost_at is null and worker.stopped_at is null),
+        array(
+            select activity.job_id
+            from esteira.activity as activity
+            join esteira.job_live as job on job.id = activity.job_id
+            where activity.cancel_requested_at is not null and job.worker_id = heartbeat.worker_id);
+end
+$$;
+comment on function esteira.heartbeat(uuid) is
+'Keeps the worker''s lease. Returns how many engines are alive in all, and which of this worker''s jobs somebody asked to stop; no row at all means that the worker was given up, or never registered.';

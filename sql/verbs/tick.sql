@@ -1,0 +1,41 @@
+-- Every worker calls it about once a second; one at a time does the work, and there is no leader to lose. A worker's lease
+-- is `lease` ticks that saw no new beat, at most one tick a second however many workers call.
+create function esteira.tick(lease integer default 6) returns integer
+language plpgsql
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+declare
+    moment timestamptz := esteira.now();
+    rescued integer;
+begin
+    if not pg_try_advisory_xact_lock(hashtext('esteira.tick')) then
+        return 0;
+    end if;
+    update esteira.worker as worker
+    set missed_ticks = case when worker.beats > worker.seen_beats then 0 else worker.missed_ticks + 1 end,
+        seen_beats = worker.beats,
+        ticked_at = moment
+    where worker.lost_at is null and worker.stopped_at is null
+      and abs(extract(epoch from moment - worker.ticked_at)) >= 0.9;
+
+    -- A worker that is gone already may hold jobs again: it lived after all, and claimed once more before it knew.
+    select coalesce(sum(esteira.rescue(worker.id)), 0) into rescued
+    from esteira.worker as worker
+    where case
+        when worker.lost_at is null and worker.stopped_at is null then worker.missed_ticks >= lease
+        else exists (select from esteira.job_live as job where job.worker_id = worker.id)
+    end;
+
+    perform esteira.maintain_partitions();
+    insert into esteira.queue (name, created_at)
+    select ready.name, moment from esteira.ready_queues() as ready (name)
+    where not exists (select from esteira.queue as queue where queue.name = ready.name)
+    on conflict (name) do nothing;
+    delete from esteira.worker as worker
+    where coalesce(worker.lost_at, worker.stopped_at) < moment - interval '1 day';
+    return rescued;
+end
+$$;
+comment on function esteira.tick(integer) is
+'Maintenance: rescues workers that missed `lease` ticks, makes partitions ahead, notes new queues, forgets workers gone for a day. Returns how many jobs were taken back.';
