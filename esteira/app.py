@@ -1,0 +1,100 @@
+"""An App: the tasks of one module, under one name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, ParamSpec, Protocol, TypeVar, overload
+
+from esteira.client import Client
+from esteira.durations import Duration, to_timedelta
+from esteira.errors import ConfigurationError, UnknownTask
+from esteira.job import Priority
+from esteira.retry import Retry
+from esteira.task import Executor, Policy, Task
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class TaskDecorator(Protocol):
+    """Turn a function into a task; the task keeps the function's types."""
+
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]]) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R]) -> Task[P, R]: ...
+
+
+class App:
+    """Hold tasks. Their names are `<app>.<function>`, in SQL, HTTP and logs alike.
+
+    database_url: where `enqueue` sends jobs; ESTEIRA_DATABASE_URL where it is not given, read when first needed.
+    """
+
+    def __init__(self, name: str, *, database_url: str | None = None) -> None:
+        self.name = name
+        self.tasks: dict[str, Task[..., Any]] = {}
+        self._database_url = database_url
+        self._client: Client | None = None
+
+    def __repr__(self) -> str:
+        return f"App({self.name!r})"
+
+    def __getitem__(self, name: str) -> Task[..., Any]:
+        """Return the task of this full name. Raises UnknownTask."""
+        try:
+            return self.tasks[name]
+        except KeyError:
+            raise UnknownTask(f'{self!r} declares no task "{name}"') from None
+
+    @property
+    def client(self) -> Client:
+        """The client that this App's tasks enqueue with."""
+        if self._client is None:
+            self._client = Client(self._database_url)
+        return self._client
+
+    async def close(self) -> None:
+        """Close the client's connections."""
+        if self._client is not None:
+            client, self._client = self._client, None
+            await client.close()
+
+    def task(
+        self,
+        *,
+        name: str | None = None,
+        queue: str = "default",
+        priority: Priority = "normal",
+        retry: Retry | None = None,
+        timeout: Duration = "1h",
+        executor: Executor | None = None,
+        steps: Iterable[str] = (),
+        version: int = 1,
+    ) -> TaskDecorator:
+        """Declare a function as a task.
+
+        executor: "async" for async functions, and no other; "thread" (the default) or "process" (killable) for plain ones.
+        steps: the names of its steps, in order, so that progress follows from them. version: raise it when the declaration
+        changes; workers with a lower one then no longer overwrite it. Raises ConfigurationError.
+        """
+
+        def decorate(function: Callable[..., Any]) -> Any:
+            full_name = f"{self.name}.{name or function.__name__}"
+            if full_name in self.tasks:
+                raise ConfigurationError(f'the task "{full_name}" is declared twice')
+            default: Executor = "async" if inspect.iscoroutinefunction(function) else "thread"
+            policy = Policy(
+                queue=queue,
+                priority=priority,
+                retry=retry or Retry(),
+                timeout=to_timedelta(timeout),
+                executor=executor or default,
+                steps=tuple(steps),
+                version=version,
+            )
+            self.tasks[full_name] = Task(self, full_name, function, policy)
+            return self.tasks[full_name]
+
+        return decorate

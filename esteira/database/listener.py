@@ -1,0 +1,47 @@
+"""LISTEN on a connection of its own, for as long as the process lives."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+
+import structlog
+
+from esteira.database.pool import Database
+from esteira.errors import DatabaseUnavailable
+
+CHANNEL = "esteira"
+log = structlog.get_logger()
+
+
+class Listener:
+    """Call back with each notification's payload, and with None after every (re)connect, when any may have been missed."""
+
+    def __init__(self, database: Database, callback: Callable[[str | None], None]) -> None:
+        self._database = database
+        self._callback = callback
+
+    async def run(self) -> None:
+        """Listen until cancelled; a lost connection is made anew after a jittered wait."""
+        failures = 0
+        while True:
+            try:
+                await self._listen()
+                failures = 0
+            except DatabaseUnavailable as error:
+                failures += 1
+                log.warning("listener_disconnected", error=str(error))
+            # Jitter: after a restart of the database all workers come back, but not at once.
+            await asyncio.sleep(random.uniform(0.1, min(5.0, 0.5 * 2**failures)))  # noqa: S311
+
+    async def _listen(self) -> None:
+        connection = await self._database.connect()
+        gone = asyncio.Event()
+        connection.add_termination_listener(lambda _: gone.set())
+        try:
+            await connection.add_listener(CHANNEL, lambda _connection, _pid, _channel, payload: self._callback(str(payload)))
+            self._callback(None)
+            await gone.wait()
+        finally:
+            connection.terminate()

@@ -1,0 +1,164 @@
+"""Asynchronous access: an asyncpg pool whose connections are named, kept alive and bounded by a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+from sqlalchemy import Select
+from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
+from tenacity import AsyncRetrying
+
+from esteira.database.patience import is_worth_another_try, patiently
+from esteira.database.sqlstates import translated
+
+Record = asyncpg.Record
+if TYPE_CHECKING:
+    # asyncpg's classes are generic to type checkers only.
+    BaseConnection = asyncpg.Connection[Record]
+    Connection = BaseConnection | asyncpg.pool.PoolConnectionProxy[Record]
+    Pool = asyncpg.Pool[Record]
+else:
+    Connection = BaseConnection = asyncpg.Connection
+    Pool = asyncpg.Pool
+
+DEADLINE_SECONDS = 30.0
+_DIALECT = asyncpg_dialect(paramstyle="numeric_dollar")
+
+
+class Database:
+    """Hold a pool of connections to one Postgres, opened when first needed.
+
+    session_name: the sessions' application_name; a worker's are esteira/<worker>/<engine>, by which a rescuer ends them.
+    settings: further settings of the sessions.
+    """
+
+    def __init__(
+        self, url: str, *, session_name: str = "esteira", size: int = 10, settings: Mapping[str, str] | None = None
+    ) -> None:
+        self.url = url
+        self.session_name = session_name
+        self._size = size
+        self._settings = settings or {}
+        self._pool: Pool | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opening = asyncio.Lock()
+
+    async def close(self) -> None:
+        """Close the pool; connections in use are given a moment."""
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            try:
+                async with asyncio.timeout(5):
+                    await pool.close()
+            except TimeoutError:
+                pool.terminate()
+
+    async def connect(self) -> BaseConnection:
+        """Open a connection of its own, apart from the pool; the caller closes it."""
+        with translated():
+            connection = await asyncpg.connect(self.url, **self._options())
+            await _keep_alive(connection)
+            return connection
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Connection]:
+        """Lend a connection of the pool; the driver's exceptions become Esteira's, the block's own stay what they are."""
+        with translated():
+            pool = await self._open()
+            connection = await pool.acquire(timeout=DEADLINE_SECONDS)
+        try:
+            with translated(network=False):
+                yield connection
+                await connection.execute("reset all")
+        finally:
+            await pool.release(connection)
+
+    async def fetch(self, query: str | Select[Any], *args: object, patience: float = 0) -> list[Record]:
+        """Run one statement in a transaction of its own and return its rows.
+
+        patience: seconds for which it is sent again where the database is away; only for what may happen twice.
+        Serialization failures and deadlocks are always sent again, since they stored nothing.
+        """
+        statement, parameters = _compile(query, args)
+        with translated():
+            try:
+                return await self._fetch(statement, parameters)
+            except Exception as error:
+                if not is_worth_another_try(error, patience):
+                    raise
+            async for attempt in AsyncRetrying(**patiently(patience)):
+                with attempt:
+                    return await self._fetch(statement, parameters)
+        raise AssertionError("tenacity returns or raises")
+
+    async def fetchrow(self, query: str | Select[Any], *args: object, patience: float = 0) -> Record | None:
+        """Run one statement and return its first row."""
+        rows = await self.fetch(query, *args, patience=patience)
+        return rows[0] if rows else None
+
+    async def fetchval(self, query: str | Select[Any], *args: object, patience: float = 0) -> Any:
+        """Run one statement and return the first value of its first row."""
+        row = await self.fetchrow(query, *args, patience=patience)
+        return None if row is None else row[0]
+
+    async def _fetch(self, statement: str, parameters: Sequence[object]) -> list[Record]:
+        pool = await self._open()
+        async with pool.acquire(timeout=DEADLINE_SECONDS) as connection:
+            return await connection.fetch(statement, *parameters)
+
+    async def _open(self) -> Pool:
+        loop = asyncio.get_running_loop()
+        if self._pool is None or self._loop is not loop:
+            async with self._opening:
+                if self._pool is None or self._loop is not loop:
+                    self._pool = await asyncpg.create_pool(
+                        self.url, min_size=0, max_size=self._size, init=_keep_alive, **self._options()
+                    )
+                    self._loop = loop
+        return self._pool
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "timeout": 10,
+            "connection_class": _Connection,
+            "command_timeout": DEADLINE_SECONDS,
+            "server_settings": {
+                "application_name": self.session_name,
+                # Compiling a claim costs more than running it.
+                "jit": "off",
+                # The server's side of a dead link: its locks go with it (the default is two hours).
+                "tcp_keepalives_idle": "5",
+                "tcp_keepalives_interval": "2",
+                "tcp_keepalives_count": "3",
+                **self._settings,
+            },
+        }
+
+
+class _Connection(BaseConnection):
+    def get_reset_query(self) -> str:
+        """Save the round trip after each statement of ours, which leave no state; `acquire` resets what others used."""
+        return ""
+
+
+async def _keep_alive(connection: Any) -> None:
+    """Make the kernel notice a dead link within about ten seconds, on our side."""
+    raw = connection._transport.get_extra_info("socket")  # noqa: SLF001 - asyncpg has no other way to its socket
+    if raw is None or raw.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 10_000)):
+        if hasattr(socket, option):
+            raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
+def _compile(query: str | Select[Any], args: Sequence[object]) -> tuple[str, Sequence[object]]:
+    if isinstance(query, str):
+        return query, args
+    compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+    return str(compiled), [compiled.params[name] for name in compiled.positiontup or ()]

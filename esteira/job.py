@@ -1,0 +1,153 @@
+"""A job as people are shown it, everywhere in the same shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+from pydantic_core import from_json
+
+Status = Literal["queued", "running", "waiting", "completed", "dead", "cancelled"]
+Priority = Literal["low", "normal", "high", "critical"]
+FINAL: frozenset[str] = frozenset({"completed", "dead", "cancelled"})
+
+_JSON_COLUMNS = ("payload", "result", "metadata", "error")
+
+
+class JobError(BaseModel):
+    """The last failure of a job."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: str
+    message: str
+    attempt: int
+    at: datetime
+
+
+class Warning(BaseModel):  # noqa: A001 - the word of the interface
+    """Something that a person should know of a job that is otherwise in order."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: str
+    detail: str
+
+
+class Job(BaseModel):
+    """One request to run a task, as the view esteira.jobs shows it. Times are aware datetimes; progress is 0 to 1."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: UUID
+    queue: str
+    task: str
+    priority: Priority
+    status: Status
+    reason: str | None
+    done: bool
+    progress: float
+    progress_message: str | None
+    current_step: str | None
+    attempt: int
+    failures: int
+    max_attempts: int
+    crashes: int
+    generation: int
+    payload: Any = None
+    metadata: dict[str, Any]
+    tags: list[str]
+    result: Any = None
+    error: JobError | None
+    worker_id: UUID | None
+    timeout_seconds: float
+    created_at: datetime
+    updated_at: datetime
+    run_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    cancel_requested_at: datetime | None
+    execution_time_seconds: float | None
+    warnings: list[Warning]
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Job:
+        """Build a job from a row of esteira.jobs; payload and result may be left out of it."""
+        values = dict(row)
+        for column in _JSON_COLUMNS:
+            if isinstance(values.get(column), str):
+                values[column] = from_json(values[column])
+        run_time = values.pop("run_time", None)
+        result_error = values.pop("result_error", None)
+        return cls(
+            **values,
+            done=values["status"] in FINAL,
+            execution_time_seconds=None if run_time is None else run_time.total_seconds(),
+            warnings=[] if result_error is None else [Warning(code="RESULT_NOT_STORED", detail=result_error)],
+        )
+
+
+class Step(BaseModel):
+    """A finished step of a job."""
+
+    name: str
+    attempt: int
+    result: Any
+    started_at: datetime
+    finished_at: datetime
+    duration_seconds: float
+
+
+class Attempt(BaseModel):
+    """An attempt that did not complete."""
+
+    attempt: int
+    outcome: str
+    error: JobError | None
+    traceback: str | None
+    worker_id: UUID | None
+    started_at: datetime
+    finished_at: datetime
+
+
+class Explanation(BaseModel):
+    """Why a job is not running now, or what it is doing: a code for programs, a sentence for people."""
+
+    code: str
+    detail: str
+
+
+class Queue(BaseModel):
+    """How deep a queue is. Ages are seconds."""
+
+    queue: str
+    ready: int
+    scheduled: int
+    running: int
+    waiting: int
+    dead: int
+    oldest_ready_at: datetime | None
+    oldest_ready_age_seconds: float | None
+    workers: int
+
+
+class Worker(BaseModel):
+    """A worker of the last day. `queues` None means all."""
+
+    id: UUID
+    hostname: str
+    pid: int
+    version: str
+    state: Literal["alive", "silent", "lost", "stopped"]
+    queues: list[str] | None
+    tasks: list[str]
+    engines: int
+    slots: int
+    running: int
+    started_at: datetime
+    beat_at: datetime
+    silent_for_seconds: float
+    ended_at: datetime | None

@@ -1,0 +1,46 @@
+"""Tell the workers about new jobs, after the commit and not too often."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import structlog
+
+from esteira.database import Database
+from esteira.errors import EsteiraError
+
+PAUSE_SECONDS = 0.01
+log = structlog.get_logger()
+
+
+class Notifier:
+    """Send one notification a queue at once, then at most one per 10 ms, and always a trailing one.
+
+    A notification is a hint: workers poll every second anyway, so one that cannot be sent is logged and forgotten.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queues: set[str] = set()
+        self._sending: asyncio.Task[None] | None = None
+
+    def notify(self, queues: Iterable[str]) -> None:
+        """Note that these queues have something new; returns at once."""
+        self._queues.update(queues)
+        if self._queues and (self._sending is None or self._sending.done()):
+            self._sending = asyncio.create_task(self._send())
+
+    async def close(self) -> None:
+        """Wait until what was noted has been sent."""
+        if self._sending is not None and self._sending.get_loop() is asyncio.get_running_loop():
+            await self._sending
+
+    async def _send(self) -> None:
+        while self._queues:
+            queues, self._queues = list(self._queues), set()
+            try:
+                await self._database.fetch("select esteira.notify_workers($1)", queues)
+            except EsteiraError as error:
+                log.warning("notify_failed", error=str(error))
+            await asyncio.sleep(PAUSE_SECONDS)

@@ -1,0 +1,58 @@
+"""Settings: `ESTEIRA_*` in the environment, read once in each program's main."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from esteira.errors import ConfigurationError
+
+
+class Settings(BaseSettings):
+    """Hold what the environment says; command-line options win over it.
+
+    Times are seconds. `tasks` and `queues` are written with commas: ESTEIRA_TASKS=shop.tasks,shop.reports.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="ESTEIRA_", frozen=True, extra="ignore")
+
+    database_url: str | None = None
+    direct_url: str | None = Field(None, description="A connection past the pooler, for LISTEN.")
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    tasks: Annotated[tuple[str, ...], NoDecode] = ()
+    queues: Annotated[tuple[str, ...], NoDecode] = ()
+    processes: int = Field(1, ge=1, description="Engine processes of a worker.")
+    slots: int = Field(10, ge=1, description="Jobs at once in each engine.")
+    drain_seconds: float = Field(30, ge=0)
+    lease_ticks: int = Field(6, ge=2, description="Missed heartbeats, about one a second, after which a worker is lost.")
+    log_level: str = "info"
+    log_format: str = Field("auto", pattern="^(auto|console|json)$")
+
+    @field_validator("tasks", "queues", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    def require_database_url(self) -> str:
+        """Return the database's URL, or raise ConfigurationError that says how to set it."""
+        if not self.database_url:
+            raise ConfigurationError(
+                "no database: set ESTEIRA_DATABASE_URL=postgresql://user:password@host/database, or run `esteira dev`, which brings its own"
+            )
+        return self.database_url
+
+
+def read_settings(**overrides: object) -> Settings:
+    """Read the settings; an override that is None counts as not given.
+
+    Raises ConfigurationError that names the variable.
+    """
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "_".join(str(part) for part in first["loc"]).upper()
+        raise ConfigurationError(f"ESTEIRA_{name}: {first['msg']}") from None
