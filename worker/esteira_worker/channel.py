@@ -1,0 +1,39 @@
+"""Messages between a supervisor and its engines, and between an engine and its children: a JSON line each, over a socket pair."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+import orjson
+
+
+class Channel:
+    """One end of a socket pair. `receive` returns None when the other end is gone."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, end: socket.socket) -> Channel:
+        """Take over a socket. Lines may be as long as a payload."""
+        return cls(*await asyncio.open_connection(sock=end, limit=1 << 30))
+
+    def send(self, kind: str, **fields: Any) -> None:
+        """Send a message; what goes to an end that is gone is forgotten."""
+        if not self._writer.is_closing():
+            self._writer.write(orjson.dumps({"kind": kind, **fields}) + b"\n")
+
+    async def receive(self) -> dict[str, Any] | None:
+        """Return the next message."""
+        try:
+            line = await self._reader.readline()
+        except OSError:
+            return None
+        return orjson.loads(line) if line.endswith(b"\n") else None
+
+    def close(self) -> None:
+        """Close this end."""
+        self._writer.close()

@@ -1,0 +1,200 @@
+"""The claim loop: keep the buffer filled with what the slots will take while the next claim is under way."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from esteira.database import Database
+from esteira.errors import DatabaseUnavailable
+from esteira.running import Claimed
+from esteira_worker.buffer import Buffer
+from esteira_worker.floors import Floors
+from esteira_worker.settler import FULL, Settler
+
+_CLAIM = (
+    "select id, attempt, queue, task, payload, failures, crashes, timeout_seconds, priority, ready_at, claimed_at"
+    " from esteira.claim($1, $2, $3, $4, $5, $6, $7, $8)"
+)
+_POLL_SECONDS = 1.0
+_MOST = 2000
+_RECONCILE_SECONDS = 10.0
+# From the second crash on, a job may be what crashes its process: it runs alone, so that bystanders are cleared.
+_SUSPECT_CRASHES = 2
+log = structlog.get_logger()
+
+
+class Claimer:
+    """Claim for one engine. `engines` is how many share the sweeping; `queues` None means all."""
+
+    def __init__(
+        self,
+        database: Database,
+        worker_id: UUID,
+        engine: int,
+        tasks: Sequence[str],
+        queues: Sequence[str] | None,
+        buffer: Buffer,
+        settler: Settler,
+        held: Callable[[], set[UUID]],
+    ) -> None:
+        self._database = database
+        self._owner = (worker_id, engine)
+        self._tasks = list(tasks)
+        self._all_queues = queues is None
+        self._queues = list(queues or ())
+        self._buffer = buffer
+        self._settler = settler
+        self._held = held
+        self._floors = Floors()
+        self._wake = asyncio.Event()
+        self._rate = _Rate()
+        self._next_sweep = self._next_reconcile = self._next_discovery = 0.0
+        self.suspects: list[Claimed] = []
+        self.engines = 1
+
+    def notified(self, queue: str | None) -> None:
+        """Hear that a queue has something new; None: anything may have happened."""
+        if queue is not None and queue not in self._queues:
+            if not self._all_queues:
+                return
+            self._queues.append(queue)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Claim until cancelled, or until a suspect was claimed: then return, so that the engine can run it alone."""
+        while not self.suspects:
+            try:
+                await self._turn()
+            except DatabaseUnavailable as error:
+                log.warning("claim_failed", error=str(error))
+                # The claim may have been stored and its reply lost.
+                self._next_reconcile = 0
+                self._floors.reset()
+                await asyncio.sleep(random.uniform(0.1, 1.0))  # noqa: S311 - not all engines at once
+
+    async def _turn(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now >= self._next_reconcile:
+            await self._reconcile()
+            self._next_reconcile = now + _RECONCILE_SECONDS
+        if self._all_queues and now >= self._next_discovery:
+            await self._discover()
+            self._next_discovery = now + _POLL_SECONDS
+        wanted = self._wanted()
+        if wanted <= 0:
+            await self._wait(self._buffer.demand)
+            return
+        self._wake.clear()
+        self._buffer.demand.clear()
+        sweep = now >= self._next_sweep
+        found = await self._claim(wanted, sweep=sweep)
+        if sweep:
+            self._schedule_sweep(asyncio.get_running_loop().time() - now)
+        if found < wanted and not (sweep and found):
+            await self._wait(self._wake, await self._idle_seconds() if not found else _POLL_SECONDS)
+
+    def _wanted(self) -> int:
+        """Return how many to claim: the free slots, and what will be finished while the claim is under way."""
+        if self._settler.unsettled >= FULL:
+            return 0
+        ahead = self._rate.ahead(self._settler.settled + self._settler.unsettled)
+        self._buffer.low = ahead // 2
+        missing = self._buffer.idle + ahead - len(self._buffer)
+        # A claim for a few is as dear as one for many: with a full buffer wait until half of it is gone.
+        return min(missing, _MOST) if len(self._buffer) <= self._buffer.low else 0
+
+    async def _claim(self, wanted: int, *, sweep: bool) -> int:
+        began = asyncio.get_running_loop().time()
+        rows = await self._database.fetch(_CLAIM, *self._owner, wanted, self._tasks, *self._floors.lanes(self._queues, sweep=sweep))
+        self._rate.took(asyncio.get_running_loop().time() - began)
+        now: datetime = rows[0]["claimed_at"]
+        self._floors.saw_clock(now)
+        if rows[0]["id"] is None:
+            rows = []
+        taken = [(row["queue"], row["priority"], row["ready_at"], row["id"]) for row in rows]
+        if sweep:
+            self._floors.swept(taken)
+        else:
+            self._floors.claimed(taken)
+            if len(rows) < wanted:
+                self._floors.exhausted(self._queues, now)
+        self._hand_over(rows)
+        return len(rows)
+
+    def _hand_over(self, rows: list[Any]) -> None:
+        # RETURNING comes in the order of the table, not of the queue.
+        rows.sort(key=lambda row: (-row["priority"], row["ready_at"], row["id"]))
+        jobs = [Claimed(row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7]) for row in rows]
+        if any(job.crashes >= _SUSPECT_CRASHES for job in jobs):
+            self.suspects = [job for job in jobs if job.crashes >= _SUSPECT_CRASHES]
+            jobs = [job for job in jobs if job.crashes < _SUSPECT_CRASHES]
+        self._buffer.put(jobs)
+
+    async def _idle_seconds(self) -> float:
+        """Return how long to wait where nothing is ready: to the next future job, at most to the next poll."""
+        row = await self._database.fetchrow(
+            "select extract(epoch from esteira.next_ready_at($1, $2) - esteira.now())::float8", self._queues, self._tasks
+        )
+        wait = _POLL_SECONDS * random.uniform(0.9, 1.1)  # noqa: S311
+        return wait if row is None or row[0] is None else max(0.0, min(wait, row[0] + 0.001))
+
+    def _schedule_sweep(self, took: float) -> None:
+        """About one sweep a second over all engines; a dear one at most a twentieth of this engine's time."""
+        pause = max(_POLL_SECONDS * self.engines, 20 * took)
+        self._next_sweep = asyncio.get_running_loop().time() + pause * random.uniform(0.8, 1.2)  # noqa: S311
+
+    async def _discover(self) -> None:
+        for row in await self._database.fetch("select esteira.ready_queues()"):
+            if row[0] not in self._queues:
+                self._queues.append(row[0])
+
+    async def _reconcile(self) -> None:
+        """Give back what the database thinks we run and we do not: claims whose reply never came."""
+        held = self._held()
+        rows = await self._database.fetch(
+            "select id, attempt from esteira.job_live where worker_id = $1 and engine = $2 and status = 'running'", *self._owner
+        )
+        stray = [row for row in rows if row["id"] not in held]
+        if stray:
+            log.warning("stray_jobs_released", jobs=len(stray))
+            await self._database.fetch(
+                "select esteira.release($1, $2)", [row["id"] for row in stray], [row["attempt"] for row in stray]
+            )
+
+    async def _wait(self, event: asyncio.Event, seconds: float = _POLL_SECONDS) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await event.wait()
+        except TimeoutError:
+            pass
+        event.clear()
+
+
+class _Rate:
+    """How many jobs this engine finishes while a claim is under way: none for slow jobs, hundreds for fast ones."""
+
+    def __init__(self) -> None:
+        self._finished = 0
+        self._at = 0.0
+        self._per_second = 0.0
+        self._claim_seconds = 0.0
+
+    def ahead(self, finished: int) -> int:
+        """Return how many will be finished meanwhile; `finished` counts since the start."""
+        now = asyncio.get_running_loop().time()
+        if now - self._at >= 0.001:
+            rate = (finished - self._finished) / (now - self._at)
+            self._per_second += 0.3 * (rate - self._per_second)
+            self._finished, self._at = finished, now
+        return min(int(2 * self._per_second * self._claim_seconds), _MOST)
+
+    def took(self, seconds: float) -> None:
+        """Note how long a claim was under way."""
+        self._claim_seconds += 0.3 * (seconds - self._claim_seconds)

@@ -1,0 +1,117 @@
+"""How an attempt can end, and what an exception says about it."""
+
+from __future__ import annotations
+
+import signal
+import traceback
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from esteira import Fail, LeaseLost, Snooze, Task
+from esteira.encoding import encode
+from esteira.errors import InvalidInput
+
+_LONGEST_MESSAGE = 10_000
+_LONGEST_TRACEBACK = 30_000
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The handler returned; `result` is JSON text, `result_error` says why it could not be had."""
+
+    result: str
+    result_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The handler raised. `error`: {type, message}; `outcome`: failed or timed_out."""
+
+    error: str
+    traceback: str | None
+    retryable: bool
+    outcome: str = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Snoozed:
+    """The handler asked to be put back."""
+
+    delay: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The handler stopped because somebody cancelled the job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The worker shuts down; the job goes back uncharged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Nothing is left to write: the completing transaction did, or the lease is lost."""
+
+
+Ending = Completed | Failed | Snoozed | Cancelled | Released | Settled
+
+
+def completed(value: Any) -> Completed:
+    """Return the ending of a handler that returned this value. A finish never fails because of its data."""
+    if value is None:
+        return _NOTHING
+    try:
+        return Completed(encode(value))
+    except InvalidInput as error:
+        return Completed("null", f"the result could not be stored: {clean(str(error), _LONGEST_MESSAGE)}")
+
+
+def ending_of(error: BaseException, task: Task[..., Any]) -> Ending:
+    """Return what an exception of the handler means for its job."""
+    if isinstance(error, LeaseLost):
+        return Settled()
+    if isinstance(error, Snooze):
+        return Snoozed(error.delay)
+    hopeless = isinstance(error, (Fail, *task.policy.retry.never_on))
+    return failed(error, retryable=not hopeless)
+
+
+def bad_payload(error: ValidationError) -> Failed:
+    """Return the ending of a job whose payload does not fit its task: no further attempt can mend that."""
+    return Failed(_error("InvalidPayload", str(error)), None, retryable=False)
+
+
+def timed_out(seconds: float) -> Failed:
+    """Return the ending of an attempt that took too long."""
+    return Failed(_error("TimedOut", f"it ran longer than its timeout of {seconds:g} s"), None, retryable=True, outcome="timed_out")
+
+
+def process_died(code: int) -> Failed:
+    """Return the ending of an attempt whose process ended under it."""
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
+    return Failed(_error("ProcessDied", f"the process that ran it {how}"), None, retryable=True)
+
+
+def failed(error: BaseException, *, retryable: bool) -> Failed:
+    """Return the ending of a handler that raised."""
+    text = "".join(traceback.format_exception(error))
+    return Failed(_error(type(error).__name__, str(error)), clean(text, _LONGEST_TRACEBACK), retryable)
+
+
+def clean(text: str, longest: int) -> str:
+    """Make text storable: no NUL, no lone surrogates, and not endless."""
+    text = text.replace("\0", "\\0").encode(errors="backslashreplace").decode()
+    return text if len(text) <= longest else f"{text[: longest // 2]}\n…\n{text[-longest // 2 :]}"
+
+
+def _error(kind: str, message: str) -> str:
+    return orjson.dumps({"type": clean(kind, 200), "message": clean(message, _LONGEST_MESSAGE)}).decode()
+
+
+_NOTHING = Completed("null")

@@ -1,0 +1,50 @@
+"""Async functions, on the engine's loop, in the slot's own asyncio task: no task a job."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+
+from esteira import Context, Task
+from esteira.database import Database
+from esteira.running import Claimed
+from esteira_worker.endings import Ending, Settled, bad_payload, completed, ending_of
+
+log = structlog.get_logger()
+
+
+class AsyncExecutor:
+    """Await the handler."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def run(self, job: Claimed, task: Task[..., Any]) -> Ending:
+        """Run the attempt; cancelling it raises CancelledError in the handler."""
+        signature = task.signature
+        try:
+            arguments = signature.decode(job.payload)
+        except ValidationError as error:
+            return bad_payload(error)
+        context = None
+        if signature.context_parameter is not None:
+            context = arguments[signature.context_parameter] = Context(job, self._database, task.policy.steps)
+        try:
+            value = await task.function(**arguments)
+            if context is not None:
+                await context.close()
+        except (Exception, SystemExit) as error:
+            if context is None or not context.completed:
+                return ending_of(error, task)
+            log.warning("raised_after_completion", job_id=str(job.id), task=job.task, attempt=job.attempt, error=repr(error))
+        return Settled() if context is not None and context.completed else completed(value)
+
+    def leftover(self, job: Claimed) -> asyncio.Future[Any] | None:
+        """Return None: nothing of a cancelled coroutine goes on."""
+        return None
+
+    async def close(self) -> None:
+        """Hold nothing."""

@@ -1,0 +1,68 @@
+"""Floors: where an engine's next claim of each lane begins. A lane is a queue and a priority.
+
+The floor is the (ready_at, id) last claimed in the lane, so that a claim does not step over the dead index entries of all
+jobs taken before. What comes to lie below it is found by a sweep, a claim without floors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+Pair = tuple[datetime, UUID]
+
+BOTTOM: Pair = (datetime.min.replace(tzinfo=UTC), UUID(int=0))  # asyncpg sends datetime.min as -infinity
+PRIORITIES = (3, 2, 1, 0)
+# An idle engine's floor stays this far behind the database's clock: commits take a while to show.
+_LAG = timedelta(seconds=1)
+
+
+class Floors:
+    """The floors of one engine. Lanes without one begin at the bottom."""
+
+    def __init__(self) -> None:
+        self._floors: dict[tuple[str, int], Pair] = {}
+        self._clock = BOTTOM[0]
+
+    def reset(self) -> None:
+        """Forget all floors: after a reconnect, or when the database's time went back."""
+        self._floors.clear()
+
+    def lanes(self, queues: Sequence[str], *, sweep: bool = False) -> tuple[list[str], list[int], list[datetime], list[UUID]]:
+        """Return the arrays of the claim: the highest priority of every queue first, then the next."""
+        lanes = [(queue, priority) for priority in PRIORITIES for queue in queues]
+        pairs = [BOTTOM if sweep else self._floors.get(lane, BOTTOM) for lane in lanes]
+        return [lane[0] for lane in lanes], [lane[1] for lane in lanes], [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+
+    def claimed(self, taken: Iterable[tuple[str, int, datetime, UUID]]) -> None:
+        """Raise the floors to what a claim took; only after its commit."""
+        floors = self._floors
+        for queue, priority, ready_at, job_id in taken:
+            pair = (ready_at, job_id)
+            if pair > floors.get((queue, priority), BOTTOM):
+                floors[queue, priority] = pair
+
+    def swept(self, taken: Iterable[tuple[str, int, datetime, UUID]]) -> None:
+        """Lower the floors to the smallest pair that a sweep found, since more may lie just above it.
+
+        Otherwise 10,000 jobs that were committed late would drain at one batch a sweep.
+        """
+        for queue, priority, ready_at, job_id in taken:
+            pair = (ready_at, job_id)
+            if pair < self._floors.get((queue, priority), BOTTOM):
+                self._floors[queue, priority] = pair
+
+    def exhausted(self, queues: Iterable[str], now: datetime) -> None:
+        """Raise all floors to just before the database's now: a claim found less than it wanted."""
+        pair = (now - _LAG, UUID(int=0))
+        for queue in queues:
+            for priority in PRIORITIES:
+                if pair > self._floors.get((queue, priority), BOTTOM):
+                    self._floors[queue, priority] = pair
+
+    def saw_clock(self, now: datetime) -> None:
+        """Note the database's clock; where it went back, nothing that was remembered holds."""
+        if now + _LAG < self._clock:
+            self.reset()
+        self._clock = now

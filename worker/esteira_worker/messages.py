@@ -1,0 +1,41 @@
+"""Jobs and endings as they cross to a child process and back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from esteira.running import Claimed
+from esteira_worker.endings import Cancelled, Completed, Ending, Failed, Settled, Snoozed
+
+_KINDS: dict[str, type[Completed | Failed | Cancelled | Settled]] = {
+    kind.__name__: kind for kind in (Completed, Failed, Cancelled, Settled)
+}
+
+
+def claimed_fields(job: Claimed) -> dict[str, Any]:
+    """Return a job as JSON values."""
+    return {**asdict(job), "id": str(job.id)}
+
+
+def claimed_from(message: dict[str, Any]) -> Claimed:
+    """Read a job."""
+    fields = {name: value for name, value in message.items() if name != "kind"}
+    return Claimed(**{**fields, "id": UUID(fields["id"])})
+
+
+def ending_message(ending: Ending) -> dict[str, Any]:
+    """Return an ending as JSON values."""
+    if isinstance(ending, Snoozed):
+        return {"ending": "Snoozed", "delay": ending.delay.total_seconds()}
+    return {"ending": type(ending).__name__, **asdict(ending)}
+
+
+def ending_from(message: dict[str, Any]) -> Ending:
+    """Read an ending."""
+    kind = message.pop("ending")
+    if kind == "Snoozed":
+        return Snoozed(timedelta(seconds=message["delay"]))
+    return _KINDS[kind](**message)

@@ -1,0 +1,45 @@
+"""Find the tasks in the modules that a worker was given."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from esteira import App, ConfigurationError, Task
+
+
+def load_tasks(modules: Iterable[str]) -> dict[str, Task[..., Any]]:
+    """Import the modules and return the tasks of every App found in them, by name.
+
+    The current directory is appended to the import path, never put in front of installed packages.
+    Raises ConfigurationError for a module that is missing or holds no App, and for a task declared twice.
+    """
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    apps: dict[int, App] = {}
+    for name in modules:
+        found = [value for value in vars(_import(name)).values() if isinstance(value, App)]
+        if not found:
+            raise ConfigurationError(f'the module "{name}" holds no esteira.App: write `app = App("…")` in it')
+        apps.update((id(app), app) for app in found)
+    tasks: dict[str, Task[..., Any]] = {}
+    for app in apps.values():
+        for task in app.tasks.values():
+            if task.name in tasks:
+                raise ConfigurationError(f'the task "{task.name}" is declared by two Apps')
+            tasks[task.name] = task
+    if not tasks:
+        raise ConfigurationError("no tasks: name the modules that declare them, e.g. `esteira worker --tasks shop.tasks`")
+    return tasks
+
+
+def _import(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
+            raise ConfigurationError(f'there is no module "{name}" here ({os.getcwd()}) or among the installed packages') from None
+        raise
