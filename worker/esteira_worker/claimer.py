@@ -16,7 +16,7 @@ from esteira.errors import DatabaseUnavailable
 from esteira.running import Claimed
 from esteira_worker.buffer import Buffer
 from esteira_worker.floors import Floors
-from esteira_worker.settler import FULL, Settler
+from esteira_worker.settler import Settler
 
 _CLAIM = (
     "select id, attempt, queue, task, payload, failures, crashes, timeout_seconds, priority, ready_at, claimed_at"
@@ -87,6 +87,7 @@ class Claimer:
         if self._all_queues and now >= self._next_discovery:
             await self._discover()
             self._next_discovery = now + _POLL_SECONDS
+        await self._settler.room()
         wanted = self._wanted()
         if wanted <= 0:
             await self._wait(self._buffer.demand)
@@ -102,8 +103,6 @@ class Claimer:
 
     def _wanted(self) -> int:
         """Return how many to claim: the free slots, and what will be finished while the claim is under way."""
-        if self._settler.unsettled >= FULL:
-            return 0
         ahead = self._rate.ahead(self._settler.settled + self._settler.unsettled)
         self._buffer.low = ahead // 2
         missing = self._buffer.idle + ahead - len(self._buffer)

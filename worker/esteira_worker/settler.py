@@ -16,8 +16,8 @@ from esteira_worker.endings import Cancelled, Completed, Ending, Failed, Release
 
 _COMPLETE = "select esteira.complete($1, $2, $3, $4)"
 _BATCH = 1000
-# Beyond this many unsettled jobs (a database that is away) nothing more is claimed.
-FULL = 5000
+# Beyond this many unsettled jobs (a database that is slow or away) nothing more is claimed.
+_FULL = 5000
 log = structlog.get_logger()
 
 
@@ -34,6 +34,7 @@ class Settler:
         self._in_flight: list[tuple[Claimed, Completed]] = []
         self._others: dict[UUID, asyncio.Task[None]] = {}
         self._work = asyncio.Event()
+        self._moved = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
         self.settled = 0
@@ -59,6 +60,12 @@ class Settler:
         else:
             self.settled += 1
 
+    async def room(self) -> None:
+        """Wait while too much is unsettled."""
+        while self.unsettled >= _FULL:
+            self._moved.clear()
+            await self._moved.wait()
+
     async def drain(self) -> None:
         """Wait until everything is written."""
         await self._quiet.wait()
@@ -73,6 +80,7 @@ class Settler:
                 await _persistently(self._settle_batch)
                 self.settled += len(self._in_flight)
                 self._in_flight = []
+                self._moved.set()
             self._hush()
 
     async def _settle_batch(self, *, again: bool) -> None:
@@ -125,6 +133,7 @@ class Settler:
         finally:
             self.settled += 1
             del self._others[job.id]
+            self._moved.set()
             self._hush()
 
     async def _write(self, job: Claimed, ending: Ending, *, again: bool) -> None:
