@@ -1,5 +1,5 @@
 create table esteira.queue (
-    name       text primary key constraint queue_name_is_a_name check (name ~ '^[[:alnum:]_][[:alnum:]_.:/-]{0,99}$'),
+    name       text primary key constraint queue_name_is_a_name check (name collate "C" ~ '^[[:alnum:]_][[:alnum:]_.:/-]{0,99}$'),
     created_at timestamptz not null
 );
 comment on table esteira.queue is

@@ -23,7 +23,7 @@ declare
 begin
     select name into wrong
     from (select distinct unnest(enqueue_many.tasks || enqueue_many.queues) as name) as given
-    where name !~ '^[[:alnum:]_][[:alnum:]_.:/-]{0,99}$';
+    where name collate "C" !~ '^[[:alnum:]_][[:alnum:]_.:/-]{0,99}$';
     if found then
         raise exception '"%" is no name: use 1 to 100 letters, digits, and _ . : / -', wrong using errcode = 'ES004';
     end if;

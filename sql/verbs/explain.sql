@@ -1,6 +1,7 @@
 create function esteira.explain(job_id uuid) returns table (code text, detail text)
 language plpgsql
 set enable_seqscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -10,7 +11,7 @@ declare
     serving integer;
     able integer;
     free bigint;
-    ahead bigint;
+    ahead text;
 begin
     select * into job from esteira.jobs as found where found.id = explain.job_id;
     if job.id is null then
@@ -58,11 +59,16 @@ begin
                 'No worker on the queue "%s" knows the task "%s". Start one with the module that declares it: esteira worker --tasks MODULE',
                 job.queue, job.task);
         else
-            select count(*) into ahead
-            from esteira.job_live as other
-            where other.status = 'queued' and other.queue = job.queue and other.ready_at <= moment
-              and (other.priority > esteira.priority_number(job.priority)
-                   or (other.priority = esteira.priority_number(job.priority) and (other.ready_at, other.id) < (job.ready_at, job.id)));
+            -- Counted to a thousand: stuck_jobs explains each job of a long backlog.
+            select case when count(*) <= 1000 then count(*)::text else 'more than 1000' end into ahead
+            from (
+                select
+                from esteira.job_live as other
+                where other.status = 'queued' and other.queue = job.queue and other.ready_at <= moment
+                  and (other.priority > esteira.priority_number(job.priority)
+                       or (other.priority = esteira.priority_number(job.priority) and (other.ready_at, other.id) < (job.ready_at, job.id)))
+                limit 1001
+            ) as before;
             if free > 0 then
                 return query select 'ready', format('It has been ready since %s and is about to be claimed; %s jobs stand before it.', job.ready_at, ahead);
             else

@@ -9,6 +9,7 @@ declare
     moment timestamptz := esteira.now();
     final boolean;
     pause interval;
+    told jsonb := coalesce(error, '{"type": "Error", "message": "it gave no reason"}');
 begin
     perform from esteira.job_live as job
     where job.id = fail.id and job.attempt = fail.attempt and job.status = 'running'
@@ -16,11 +17,11 @@ begin
     if not found then
         return null;
     end if;
-    perform esteira.record_attempt(array[id], outcome, error, traceback, moment);
+    perform esteira.record_attempt(array[id], outcome, told, traceback, moment);
 
     update esteira.job_live as job
     set failures = job.failures + 1,
-        error = fail.error || jsonb_build_object('attempt', job.attempt, 'at', moment)
+        error = told || jsonb_build_object('attempt', job.attempt, 'at', moment)
     where job.id = fail.id;
 
     select job.failures >= coalesce(job.max_attempts, task.max_attempts, 3),

@@ -2,6 +2,7 @@ create function esteira.heartbeat(worker_id uuid)
 returns table (engines integer, cancel_ids uuid[])
 language plpgsql
 set enable_seqscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare

@@ -9,11 +9,11 @@ as $$
 select min(coming.ready_at)
 from (select esteira.now() offset 0) as clock (moment)
 cross join unnest(queues) as lane (queue)
-cross join generate_series(0, 3) as priority
+cross join generate_series(0, 3) as level (priority)
 cross join lateral (
     select job.ready_at
     from esteira.job_live as job
-    where job.status = 'queued' and job.queue = lane.queue and job.priority = priority::smallint
+    where job.status = 'queued' and job.queue = lane.queue and job.priority = level.priority::smallint
       and job.ready_at > clock.moment and job.task = any (tasks)
     order by job.ready_at
     limit 1

@@ -3,6 +3,7 @@
 create function esteira.tick(lease integer default 6) returns integer
 language plpgsql
 set enable_seqscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare

@@ -1,0 +1,73 @@
+"""No row can be in a state that does not exist."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+import pytest
+
+WRONG = {
+    "status = 'sleeping'": None,
+    "status = 'running'": "job_running_has_a_worker",
+    "status = 'running', worker_id = id, engine = 0, started_at = now()": "job_running_has_a_worker",
+    "worker_id = id": "job_running_has_a_worker",
+    "engine = 0": "job_running_has_a_worker",
+    "finished_at = now()": "job_end_has_a_time",
+    "result = '1'": "job_result_is_of_a_completed_job",
+    "result_error = 'x'": "job_result_is_of_a_completed_job",
+    "failures = 1": "job_counts_add_up",
+    "attempt = 2, failures = 2, crashes = 1": "job_counts_add_up",
+    "attempt = 1, failures = -1": "job_counts_add_up",
+    "generation = 0": "job_counts_add_up",
+    "priority = 4": "job_priority_is_0_to_3",
+    "priority = -1": "job_priority_is_0_to_3",
+    "queue = ''": "job_queue_is_short",
+    "task = repeat('a', 101)": "job_task_is_short",
+    "max_attempts = 0": "job_limits_are_positive",
+    "retry_first_seconds = -1": "job_limits_are_positive",
+    "retry_max_seconds = -1": "job_limits_are_positive",
+    "timeout_seconds = 0": "job_limits_are_positive",
+    "progress = 1.5": "job_progress_is_a_share",
+    "metadata = '[]'": "job_metadata_is_an_object",
+}
+
+
+async def test_a_live_job_cannot_be_made_wrong(queue: Any) -> None:
+    await queue.enqueue()
+    for change, constraint in WRONG.items():
+        with pytest.raises(asyncpg.CheckViolationError) as refused:
+            await queue.connection.execute(f"update esteira.job_live set {change}")
+        assert constraint in (None, refused.value.constraint_name), change
+
+
+async def test_a_dead_job_has_an_end_a_reason_and_an_error(queue: Any) -> None:
+    values = {"status": "'dead'", "finished_at": "now()", "reason": "'x'", "error": "'{}'"}
+    for missing, constraint in (
+        ("reason", "job_end_has_a_reason"),
+        ("error", "job_dead_has_an_error"),
+        ("finished_at", "job_end_has_a_time"),
+    ):
+        given = {column: value for column, value in values.items() if column != missing}
+        with pytest.raises(asyncpg.CheckViolationError, match=constraint):
+            await queue.connection.execute(
+                f"insert into esteira.job (queue, task, {', '.join(given)})"
+                f" values ('q', 't', {', '.join(given.values())})"
+            )
+
+
+async def test_an_unknown_outcome_of_an_attempt_is_refused_and_the_job_stays_as_it_was(queue: Any) -> None:
+    job = await queue.running()
+    with pytest.raises(asyncpg.CheckViolationError, match="attempt_outcome_is_known"):
+        await queue.fail(job, outcome="bored")
+    assert (await queue.job(job))["status"] == "running"
+
+
+async def test_a_task_is_declared_with_a_policy_that_makes_sense(queue: Any) -> None:
+    for policy, constraint in (
+        ({"max_attempts": 0}, "task_max_attempts_is_positive"),
+        ({"executor": "gpu"}, "task_executor_is_known"),
+    ):
+        with pytest.raises(asyncpg.CheckViolationError, match=constraint):
+            await queue.register(**policy)
+    assert await queue.count("worker") == 0

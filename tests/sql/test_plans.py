@@ -1,0 +1,166 @@
+"""Plans as they fail in life. What is bounded is blocks touched, the same on every machine; seconds are not."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+ROWS = 100_000
+THEN = datetime(2030, 1, 1, tzinfo=UTC)
+BLOCKS = """
+select (coalesce(sum(heap_blks_hit + heap_blks_read), 0) + coalesce(sum(idx_blks_hit + idx_blks_read), 0))::bigint
+from pg_statio_user_tables where schemaname = 'esteira' and relname in ('job_live', 'job_dead', 'activity')"""
+ENTRIES = "select idx_tup_read from pg_stat_user_indexes where indexrelname = 'job_live_ready'"
+
+
+async def blocks(queue: Any) -> int:
+    # Statistics are sent when a statement has ended, and only now and then unless asked.
+    await queue.connection.execute("select pg_stat_force_next_flush()")
+    number: int = await queue.connection.fetchval(BLOCKS)
+    return number
+
+
+class Meter:
+    """Use every verb that looks for jobs, and note the blocks that each touched."""
+
+    def __init__(self, queue: Any) -> None:
+        self.queue = queue
+        self.cost: dict[str, int] = {}
+
+    async def measured(self, verb: str, answer: Awaitable[Any]) -> Any:
+        before = await blocks(self.queue)
+        found = await answer
+        self.cost[verb] = await blocks(self.queue) - before
+        return found
+
+    async def call(self, verb: str, *arguments: Any) -> Any:
+        return await self.measured(verb, self.queue.call(verb, *arguments))
+
+    async def one(self) -> tuple[UUID, int]:
+        (row,) = await self.measured("claim one", self.queue.claim(1))
+        return row["id"], row["attempt"]
+
+    async def handlers(self) -> None:
+        """What an engine does for one job at a time."""
+        job = await self.one()
+        assert await self.call("progress", *job, 0.5, None, None)
+        assert await self.call("save_step", *job, str(job[1]), "1", THEN)
+        assert await self.call("hold", *job)
+        assert await self.measured("fail", self.queue.fail(*job)) == "queued"
+        assert await self.call("snooze", *await self.one(), timedelta(days=1))
+        job = await self.one()
+        assert await self.call("release", [job[0]], [job[1]])
+
+    async def people(self) -> None:
+        job = await self.one()
+        assert await self.measured("cancel of a running job", self.queue.call("cancel", job[0]))
+        beat = self.queue.connection.fetch("select * from esteira.heartbeat($1)", self.queue.worker)
+        assert len(await self.measured("heartbeat", beat)) == 1
+        assert await self.call("acknowledge_cancel", *job)
+        job = await self.one()
+        assert await self.measured("last failure", self.queue.fail(*job, retryable=False)) == "dead"
+        assert await self.call("retry", job[0]) == job[0]
+        assert await self.call("cancel", job[0]) == "cancelled"
+
+    async def workers(self) -> None:
+        for verb, *more in (("crash", 0, "gone"), ("rescue",), ("retire",)):
+            await self.one()
+            assert await self.call(verb, self.queue.worker, *more) == 1
+        await self.queue.connection.execute("delete from esteira.worker")
+        await self.call("next_ready_at", ["default"], ["t"])
+        await self.measured("ready_queues", self.queue.connection.fetch("select esteira.ready_queues()"))
+
+    async def batch(self, size: int) -> tuple[float, float]:
+        """Give the blocks per job of a claim and of a settle."""
+        claimed = await self.measured("claim", self.queue.claim(size))
+        jobs, attempts = [row["id"] for row in claimed], [row["attempt"] for row in claimed]
+        settle = self.queue.connection.fetch("select esteira.complete($1, $2, $3)", jobs, attempts, [None] * size)
+        assert len(await self.measured("complete", settle)) == size
+        return self.cost.pop("claim") / size, self.cost.pop("complete") / size
+
+
+async def live(meter: Meter, batch: int) -> tuple[float, float]:
+    await meter.queue.register()
+    await meter.handlers()
+    await meter.people()
+    await meter.workers()
+    return await meter.batch(batch)
+
+
+@pytest.mark.parametrize("cached", [True, False], ids=["cached_on_20_rows", "without_statistics"])
+async def test_every_verb_stays_on_its_index_when_the_table_has_grown_unseen(queue: Any, *, cached: bool) -> None:
+    await queue.connection.execute("alter table esteira.job_live set (autovacuum_enabled = off)")
+    meter = Meter(queue)
+    if cached:
+        await queue.enqueue_many(20)
+        await queue.connection.execute("vacuum analyze esteira.job_live")
+        for _ in range(7):
+            await live(meter, 5)
+            await queue.enqueue_many(10)
+    await queue.enqueue_many(ROWS)
+
+    claim, complete = await live(meter, 200)
+    assert claim < 15
+    assert complete < 18
+    # The whole table is 1,900 blocks.
+    assert max(meter.cost.values()) < 100, meter.cost
+
+
+async def test_no_verb_waits_for_its_plan_to_be_compiled(queue: Any) -> None:
+    """Before PostgreSQL 18 a scan that is off but needed costs 10^10, and what costs that much is compiled."""
+    if not await queue.connection.fetchval("select pg_jit_available()"):
+        pytest.skip("this PostgreSQL compiles nothing")
+    said: list[str] = []
+    queue.connection.add_log_listener(lambda _, message: said.append(message.message))
+    await queue.connection.execute(
+        "load 'auto_explain'; set auto_explain.log_min_duration = 0; set auto_explain.log_nested_statements = on;"
+        "set auto_explain.log_analyze = on; set client_min_messages = log"
+    )
+    await queue.enqueue_many(20)
+    await live(Meter(queue), 5)
+    await queue.call("tick")
+    await queue.connection.fetch("select * from esteira.job as job, lateral esteira.explain(job.id)")
+    await queue.connection.execute("set client_min_messages = notice")
+    assert any("esteira.worker" in message for message in said)
+    assert [message for message in said if "JIT:" in message] == []
+
+
+async def round_of(queue: Any, jobs: int, floor: Any = None) -> tuple[int, int, Any]:
+    """Enqueue, claim and complete; give the blocks touched, the entries of the claims' index read, the last pair."""
+    made = await queue.enqueue_many(jobs)
+    before = await blocks(queue), await queue.connection.fetchval(ENTRIES)
+    left = len(made)
+    while left:
+        claimed = await queue.claim(500, **({"floor": floor} if floor else {}))
+        left -= len(await queue.complete(*(row["id"] for row in claimed)))
+        if floor:
+            floor = (claimed[-1]["ready_at"].isoformat(), claimed[-1]["id"])
+    return await blocks(queue) - before[0], await queue.connection.fetchval(ENTRIES) - before[1], floor
+
+
+async def held_rounds(queue: Any, other: Any, floor: Any) -> list[tuple[int, int]]:
+    rounds = []
+    async with other.connection.transaction(isolation="repeatable_read"):
+        await other.connection.execute("select pg_current_xact_id(), count(*) from esteira.job_live")
+        for _ in range(6):
+            touched, read, floor = await round_of(queue, 4_000, floor)
+            rounds.append((touched, read))
+    return rounds
+
+
+async def test_under_a_held_snapshot_the_sixth_round_costs_as_much_as_the_first(queue: Any, other: Any) -> None:
+    rounds = await held_rounds(queue, other, ("2000-01-01T00:00:00Z", UUID(int=0)))
+    (first_touched, first_read), (last_touched, last_read) = rounds[0], rounds[-1]
+    assert last_touched <= 1.5 * first_touched, rounds
+    assert last_read <= 1.5 * first_read, rounds
+
+
+async def test_without_floors_it_would_climb(queue: Any, other: Any) -> None:
+    rounds = await held_rounds(queue, other, None)
+    assert rounds[-1][1] > 3 * rounds[0][1], "then the test above sees nothing"
