@@ -68,14 +68,15 @@ def test_the_compose_specification_finds_a_misspelt_key(tmp_path: Path) -> None:
 
 def test_only_loopback_is_published_while_the_service_has_no_authentication(compose: dict[str, Any]) -> None:
     published = {name: service["ports"] for name, service in compose["services"].items() if "ports" in service}
-    assert published == {"service": ["127.0.0.1:8000:8000"]}
+    assert published == {"service": ["127.0.0.1:8000:8000"], "example": ["127.0.0.1:8001:8001"]}
 
 
-def test_service_and_worker_wait_for_the_schema_and_the_schema_for_the_database(compose: dict[str, Any]) -> None:
+def test_everything_waits_for_the_schema_and_the_schema_for_the_database(compose: dict[str, Any]) -> None:
     conditions = {name: service.get("depends_on") for name, service in compose["services"].items()}
     migrated = {"migrate": {"condition": "service_completed_successfully"}}
     healthy = {"postgres": {"condition": "service_healthy"}}
-    assert conditions == {"postgres": None, "migrate": healthy, "service": migrated, "worker": migrated}
+    ours = dict.fromkeys(("service", "worker", "example"), migrated)
+    assert conditions == {"postgres": None, "migrate": healthy, **ours}
 
 
 def test_a_worker_is_given_longer_to_stop_than_it_drains(compose: dict[str, Any]) -> None:
@@ -86,7 +87,7 @@ def test_a_worker_is_given_longer_to_stop_than_it_drains(compose: dict[str, Any]
 
 def test_all_processes_of_ours_use_one_database(compose: dict[str, Any]) -> None:
     ours = [service for service in compose["services"].values() if "build" in service]
-    assert len(ours) == 3
+    assert len(ours) == 4
     assert len({service["environment"]["ESTEIRA_DATABASE_URL"] for service in ours}) == 1
 
 

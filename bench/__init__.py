@@ -1,0 +1,1 @@
+"""Measure Esteira on this machine: `make bench`. Figures are ratios within one run where they can be."""

@@ -1,0 +1,48 @@
+"""The command line: `esteira --help`.
+
+- exits.py: exit codes and errors
+- options.py: what commands have in common
+- session.py: the client, and where output goes
+- enqueue.py, jobs.py, watch.py, workers.py: the commands of people who have the database's address
+- processes.py: serve, worker, migrate
+- dev.py, child.py: everything at once, for development
+- views.py, text.py: how a job looks in a terminal
+
+What a command needs it imports when it runs: `esteira --help` and a mistyped option answer at once.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from esteira.cli import dev, enqueue, jobs, processes, workers
+from esteira.cli.exits import EPILOG, Commands
+
+app = typer.Typer(
+    name="esteira",
+    cls=Commands,
+    help="A durable task queue on PostgreSQL alone.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (
+    dev.dev,
+    processes.serve,
+    processes.worker,
+    processes.migrate,
+    enqueue.enqueue,
+    jobs.status,
+    jobs.jobs,
+    jobs.cancel,
+    jobs.retry,
+    jobs.explain,
+    workers.workers,
+):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="esteira")

@@ -1,0 +1,105 @@
+"""How a command ends: an exit code for scripts, and for people one sentence on stderr that says what to do next."""
+
+from __future__ import annotations
+
+import re
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperGroup
+
+from esteira.errors import (
+    ConfigurationError,
+    DatabaseUnavailable,
+    EsteiraError,
+    IllegalTransition,
+    InvalidInput,
+    JobCancelled,
+    JobFailed,
+    JobNotFound,
+    SchemaMismatch,
+    UnknownTask,
+)
+
+if TYPE_CHECKING:
+    from esteira.job import Job
+
+
+class Exit(IntEnum):
+    """Name every exit code."""
+
+    FINE = 0
+    DEAD = 1
+    USAGE = 2
+    NOT_FOUND = 3
+    WRONG_STATUS = 4
+    DATABASE = 5
+    CANCELLED = 6
+    PROCESS_ENDED = 7
+    INTERRUPTED = 130
+
+
+MEANINGS = {
+    Exit.FINE: "all went well",
+    Exit.DEAD: "the awaited job is dead; or a defect of Esteira, with a traceback",
+    Exit.USAGE: "an option, an argument, a setting or a value makes no sense",
+    Exit.NOT_FOUND: "no job has this id",
+    Exit.WRONG_STATUS: "the job's status does not allow it",
+    Exit.DATABASE: "the database is unavailable, or its schema is not this version's",
+    Exit.CANCELLED: "the awaited job was cancelled",
+    Exit.PROCESS_ENDED: "a process of `esteira dev` ended by itself",
+    Exit.INTERRUPTED: "interrupted while waiting (Ctrl-C)",
+}
+EPILOG = "\n".join(["Exit codes:", *(f"{code.value:>3}  {meaning}" for code, meaning in MEANINGS.items())])
+
+_CODES: tuple[tuple[type[EsteiraError], Exit], ...] = (
+    (JobNotFound, Exit.NOT_FOUND),
+    (IllegalTransition, Exit.WRONG_STATUS),
+    (JobFailed, Exit.DEAD),
+    (JobCancelled, Exit.CANCELLED),
+    (ConfigurationError, Exit.USAGE),
+    (InvalidInput, Exit.USAGE),
+    (UnknownTask, Exit.USAGE),
+    # Whatever else goes wrong here goes wrong with the database: it is away, too old, or does not start.
+    (EsteiraError, Exit.DATABASE),
+)
+_NEXT: dict[type[EsteiraError], str] = {
+    DatabaseUnavailable: "check that PostgreSQL runs and that ESTEIRA_DATABASE_URL names it",
+    JobNotFound: "`esteira jobs` lists the newest ones",
+    JobFailed: "`esteira status ID` shows its attempts, `esteira retry ID` gives it another life",
+    JobCancelled: "`esteira retry ID` gives it another life",
+    IllegalTransition: "`esteira status ID` shows it",
+}
+
+
+class Commands(TyperGroup):
+    """Run a command; an error of Esteira's ends it with a sentence and its code, never with a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except EsteiraError as error:
+            typer.echo(f"esteira: {sentence(error)}", err=True)
+            raise typer.Exit(code_of(error)) from None
+
+
+def code_of(error: EsteiraError) -> Exit:
+    """Return the exit code for an error."""
+    return next(code for kind, code in _CODES if isinstance(error, kind))
+
+
+def code_of_end(job: Job) -> Exit:
+    """Return the exit code for a job that has ended."""
+    return {"dead": Exit.DEAD, "cancelled": Exit.CANCELLED}.get(job.status, Exit.FINE)
+
+
+def sentence(error: EsteiraError) -> str:
+    """Say what went wrong and what to do next."""
+    text = str(error)
+    if isinstance(error, DatabaseUnavailable):
+        text = f"the database cannot be reached ({text})"
+    # Schema and settings say it themselves, where they are refused.
+    step = _NEXT.get(type(error))
+    return text if step is None or isinstance(error, SchemaMismatch) else f"{re.sub(r'[.;]$', '', text)}: {step}"

@@ -1,0 +1,164 @@
+"""Commands about jobs: look at them, cancel them, try them again."""
+
+import contextlib
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from esteira.cli.exits import code_of_end
+from esteira.cli.options import DatabaseUrl, JobId, Json, option, split
+from esteira.cli.session import ask, console, print_json
+from esteira.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from esteira.cli.report import JobReport
+    from esteira.client import Client
+    from esteira.job import Job
+    from esteira.queries import JobFilter
+
+Watch = Annotated[bool, option("Show it live.", "--watch", "-w")]
+Statuses = Annotated[
+    list[str] | None,
+    option("Only these: queued, running, waiting, completed, dead, cancelled. Repeat it, or use commas."),
+]
+
+
+def status(job_id: JobId, watch: Watch = False, as_json: Json = False, database_url: DatabaseUrl = None) -> None:
+    """Show a job: progress, steps, attempts, result.
+
+    With --watch it is shown live until it has ended.
+    The exit code then tells how: 0 completed, 1 dead, 6 cancelled.
+    With --watch --json each change is a line.
+    """
+    from esteira.cli.report import read_report
+
+    if watch:
+        end = ask(database_url, lambda client: watch_job(client, job_id, as_json=as_json))
+        raise typer.Exit(code_of_end(end))
+    report = ask(database_url, lambda client: read_report(client, job_id))
+    if as_json:
+        print_json(report)
+    else:
+        from esteira.cli.views import job_view
+
+        console().print(job_view(report))
+
+
+def jobs(
+    status: Statuses = None,
+    queue: Annotated[str | None, option("Only of this queue.")] = None,
+    task: Annotated[str | None, option("Only of this task.")] = None,
+    stuck: Annotated[bool, option("Only those that run too long, or that nobody claims.", "--stuck")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many, the newest first.")] = 50,
+    watch: Annotated[bool, option("Show them live, until Ctrl-C.", "--watch", "-w")] = False,
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """List jobs, the newest first.
+
+    `esteira jobs --status queued,waiting` lists what is pending.
+    With --watch --json each job that is new on the list, or has changed, is a line.
+    """
+    from esteira.queries import JobFilter
+
+    wanted = JobFilter(status=_statuses(status), queue=queue, task=task, stuck=stuck, limit=limit)
+    if watch:
+        # Ctrl-C is how a live list ends.
+        with contextlib.suppress(KeyboardInterrupt):
+            ask(database_url, lambda client: _watch_jobs(client, wanted, as_json=as_json))
+        return
+    found = ask(database_url, lambda client: client.jobs(wanted))
+    if as_json:
+        from esteira.cli.report import listed
+
+        print_json([listed(job) for job in found])
+    else:
+        from esteira.cli.views import jobs_view
+
+        screen = console()
+        screen.print(jobs_view(found, screen.width))
+
+
+def cancel(job_id: JobId, as_json: Json = False, database_url: DatabaseUrl = None) -> None:
+    """Cancel a job, or ask it to stop if it runs.
+
+    The exit code is 4 where it has ended already.
+    """
+    job = ask(database_url, lambda client: client.cancel(job_id))
+    asked = f"asked job {job.id} to stop; `esteira status {job.id} --watch` shows when it has"
+    _answer(job, f"job {job.id} is cancelled" if job.done else asked, as_json=as_json)
+
+
+def retry(job_id: JobId, as_json: Json = False, database_url: DatabaseUrl = None) -> None:
+    """Give a dead or cancelled job another life.
+
+    Steps that it finished are not run again. The exit code is 4 for a job in any other status.
+    """
+    job = ask(database_url, lambda client: client.retry(job_id))
+    _answer(job, f"job {job.id} is {job.status} again, in its life {job.generation}", as_json=as_json)
+
+
+def explain(job_id: JobId, as_json: Json = False, database_url: DatabaseUrl = None) -> None:
+    """Say why a job is not running, or what it does."""
+    explanation = ask(database_url, lambda client: client.explain(job_id))
+    if as_json:
+        print_json(explanation)
+    else:
+        from esteira.cli.text import plain
+
+        console().print(plain(explanation.detail), soft_wrap=True)
+
+
+async def watch_job(client: "Client", job_id: "UUID", *, as_json: bool, stderr: bool = False) -> "JobReport":
+    """Show a job live until it has ended, and return it as it then is. On stderr it leaves no trace."""
+    from rich.live import Live
+
+    from esteira.cli.report import Changes, reports
+    from esteira.cli.views import job_view
+
+    changes = Changes()
+    live = Live(console=console(stderr=stderr), auto_refresh=False, transient=stderr)
+    with contextlib.nullcontext() if as_json else live:
+        async for report in reports(client, job_id):
+            if not as_json:
+                live.update(job_view(report), refresh=True)
+            elif changes.of([report]):
+                print_json(report)
+    return report
+
+
+async def _watch_jobs(client: "Client", wanted: "JobFilter", *, as_json: bool) -> None:
+    from rich.live import Live
+
+    from esteira.cli.report import Changes, listed, pages
+    from esteira.cli.views import jobs_view
+
+    changes, screen = Changes(), console()
+    live = Live(console=screen, auto_refresh=False)
+    with contextlib.nullcontext() if as_json else live:
+        async for page in pages(client, wanted):
+            if not as_json:
+                live.update(jobs_view(page, screen.width), refresh=True)
+                continue
+            for job in changes.of(page):
+                print_json(listed(job))
+
+
+def _answer(job: "Job", text: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(job)
+    else:
+        typer.echo(text)
+
+
+def _statuses(given: list[str] | None) -> tuple[str, ...] | None:
+    from typing import get_args
+
+    from esteira.job import Status
+
+    wanted = split(given)
+    for unknown in set(wanted or ()) - set(get_args(Status)):
+        raise ConfigurationError(f'"{unknown}" is no status: use one of {", ".join(get_args(Status))}')
+    return wanted

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Esteira = Callable[..., Any]
+    Psql = Callable[..., str]
+
+ONE = "select queue, task, priority, payload, max_attempts, timeout_seconds, run_at from esteira.jobs"
+
+
+def test_enqueue_prints_the_id_and_nothing_else(esteira: Esteira, psql: Psql) -> None:
+    answer = esteira("enqueue", "shop.bill", '{"order": 7}')
+    assert (answer.code, answer.err) == (0, "")
+    assert psql("select id, task, payload ->> 'order' from esteira.jobs") == f"{UUID(answer.out.strip())}|shop.bill|7"
+
+
+def test_enqueue_hands_every_option_on(esteira: Esteira, psql: Psql) -> None:
+    options = ("--queue", "bills", "--priority", "high", "--max-attempts", 5, "--timeout", "2m")
+    esteira("enqueue", "shop.bill", *options, "--run-at", "2130-01-31T09:00+02:00")
+    assert psql(f"set timezone = 'UTC'; {ONE}") == "bills|shop.bill|high|{}|5|120|2130-01-31 07:00:00+00"
+
+
+def test_a_delay_counts_from_now(esteira: Esteira, psql: Psql) -> None:
+    esteira("enqueue", "t", "--delay", "1h30m")
+    assert psql("select run_at - created_at from esteira.jobs") == "01:30:00"
+
+
+def test_the_payload_comes_from_stdin_and_keeps_every_digit(esteira: Esteira, psql: Psql) -> None:
+    huge = "9" * 500
+    esteira("enqueue", "t", "-", stdin=f'{{"number": {huge}}}')
+    assert psql("select payload ->> 'number' from esteira.jobs") == huge
+
+
+@pytest.mark.parametrize("payload", ["null", "[1]", '"text"', "0"])
+def test_a_payload_of_any_kind_arrives_as_it_is(esteira: Esteira, psql: Psql, payload: str) -> None:
+    esteira("enqueue", "t", payload)
+    assert psql("select payload from esteira.jobs") == payload
+
+
+def test_with_json_the_whole_job_is_printed(esteira: Esteira) -> None:
+    job = esteira("enqueue", "t", '{"a": [1.5, null]}', "--json").json
+    assert (job["status"], job["payload"], job["max_attempts"]) == ("queued", {"a": [1.5, None]}, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["t", "{a: 1}"], "the payload is not JSON"),
+        (["t", "NaN"], "the payload is not JSON"),
+        (["t", '"\\u0000"'], "NUL"),
+        (["t", "--delay", "soon"], '"soon" is not a duration'),
+        (["t", "--run-at", "2130-01-31T09:00"], "names no time zone"),
+        (["t", "--run-at", "tomorrow"], '"tomorrow" is not a time'),
+        (["t", "--priority", "urgent"], "urgent"),
+        (["t", "--max-attempts", "0"], "--max-attempts"),
+        (["no task"], "task"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_stores_nothing(
+    esteira: Esteira, psql: Psql, arguments: list[str], said: str
+) -> None:
+    answer = esteira("enqueue", *arguments)
+    assert (answer.code, answer.out) == (2, "")
+    assert said in answer.err
+    assert psql("select count(*) from esteira.jobs") == "0"
+
+
+def test_wait_prints_the_result_below_the_id(esteira: Esteira, worker: Any) -> None:
+    thread = worker.serve_one(lambda job: worker.complete(job, {"total": 10**30, "word": "ação"}))
+    answer = esteira("enqueue", "t", "--wait")
+    thread.join()
+    job_id, result = answer.out.splitlines()
+    assert UUID(job_id)
+    assert json.loads(result) == {"total": 10**30, "word": "ação"}
+    assert (answer.code, answer.err) == (0, "")
+
+
+def test_wait_for_a_job_that_dies_ends_with_its_error(esteira: Esteira, worker: Any) -> None:
+    thread = worker.serve_one(lambda job: worker.fail(job, "the card was refused"))
+    answer = esteira("enqueue", "t", "--wait")
+    thread.join()
+    assert answer.code == 1
+    assert "ValueError: the card was refused" in answer.err
+    assert len(answer.out.splitlines()) == 1
+
+
+def test_wait_for_a_job_that_is_cancelled_says_so(esteira: Esteira, worker: Any) -> None:
+    thread = worker.serve_one(worker.cancel)
+    answer = esteira("enqueue", "t", "--wait", "--json")
+    thread.join()
+    assert answer.code == 6
+    assert "was cancelled" in answer.err
+    assert answer.json["status"] == "cancelled"

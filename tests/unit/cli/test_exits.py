@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from esteira.cli.exits import MEANINGS, Exit, code_of
+from esteira.errors import DatabaseUnavailable, EsteiraError, InvalidInput, JobNotFound, SchemaMismatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Esteira = Callable[..., Any]
+
+COMMANDS = ("dev", "serve", "worker", "migrate", "enqueue", "status", "jobs", "cancel", "retry", "explain", "workers")
+HEAVY = "asyncpg psycopg sqlalchemy alembic fastapi uvicorn structlog esteira_service esteira_worker esteira_migrations"
+
+
+def test_help_lists_every_command_and_every_exit_code(esteira: Esteira) -> None:
+    out = esteira("--help", COLUMNS="120").out
+    for command in COMMANDS:
+        assert f" {command} " in out
+    for code in Exit:
+        assert f"{code.value:>3}  {MEANINGS[code]}" in out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(esteira: Esteira, command: str) -> None:
+    answer = esteira(command, "--help")
+    assert answer.code == 0
+    assert f"Usage: esteira {command}" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [(JobNotFound, 3), (DatabaseUnavailable, 5), (SchemaMismatch, 5), (InvalidInput, 2), (EsteiraError, 5)],
+)
+def test_every_error_has_an_exit_code(kind: type[EsteiraError], code: int) -> None:
+    assert code_of(kind("no")) == code
+
+
+def test_a_database_that_does_not_answer_is_reported_in_one_sentence(esteira: Esteira) -> None:
+    answer = esteira("workers", "--database-url", "postgresql://nobody@127.0.0.1:1/none")
+    assert (answer.code, answer.out) == (5, "")
+    assert "check that PostgreSQL runs and that ESTEIRA_DATABASE_URL names it" in answer.err
+    assert len(answer.err.splitlines()) == 1
+
+
+def test_a_database_without_the_schema_says_what_to_run(esteira: Esteira, empty_database_url: str) -> None:
+    answer = esteira("jobs", "--json", ESTEIRA_DATABASE_URL=empty_database_url)
+    assert (answer.code, answer.out) == (5, "")
+    assert "esteira migrate" in answer.err
+
+
+@pytest.mark.parametrize("command", [["jobs"], ["serve"], ["worker", "--tasks", "shop"], ["migrate"]])
+def test_without_a_database_a_command_says_how_to_name_one(esteira: Esteira, command: list[str]) -> None:
+    answer = esteira(*command, ESTEIRA_DATABASE_URL=None)
+    assert (answer.code, answer.out) == (2, "")
+    assert "set ESTEIRA_DATABASE_URL=postgresql://" in answer.err
+
+
+def test_a_setting_that_makes_no_sense_is_named(esteira: Esteira) -> None:
+    answer = esteira("jobs", ESTEIRA_SLOTS="many")
+    assert answer.code == 2
+    assert "ESTEIRA_SLOTS" in answer.err
+
+
+def test_the_command_line_starts_without_drivers_and_servers() -> None:
+    script = f"import sys, esteira.cli; print(*[name for name in {HEAVY.split()} if name in sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert loaded.stdout == "\n"
