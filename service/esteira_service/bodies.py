@@ -1,0 +1,90 @@
+"""Read a request's body: bounded in size, of the right type, and nothing in it that Postgres cannot store."""
+
+from __future__ import annotations
+
+import re
+from typing import TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+from starlette.requests import ClientDisconnect
+
+from esteira_service.problems import KINDS, InputError, Refusal, invalid, json_pointer
+from esteira_service.unstorable import MAX_DEPTH, find_unstorable, find_unstorable_text
+
+M = TypeVar("M", bound=BaseModel)
+
+MAX_BYTES = 1 << 20
+# Nothing that Postgres refuses can stand in a body without one of these, or without so many brackets. Looking for them
+# costs a fraction of what walking through every value does.
+_SUSPECT = re.compile(rb"\\u0000|NaN|Infinity|[0-9][eE]\+?[0-9]{3}")
+
+
+async def read_model(request: Request, model: type[M]) -> M:
+    """Read the body as this model.
+
+    Refuses with MALFORMED_JSON, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE or INVALID_INPUT.
+    """
+    _check_media_type(request)
+    return parse(await read_body(request), model)
+
+
+async def read_body(request: Request) -> bytes:
+    """Read the body, but no more than MAX_BYTES of it, whatever its Content-Length says."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and len(declared) < 20 and int(declared) > MAX_BYTES:
+        raise _too_large()
+    chunks, size = [], 0
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > MAX_BYTES:
+            raise _too_large()
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def parse(body: bytes, model: type[M]) -> M:
+    """Read JSON as this model; integers stay exact."""
+    try:
+        value = model.model_validate_json(body)
+    except ValidationError as error:
+        raise _refusal(body, error) from None
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH or _SUSPECT.search(body):
+        faults = find_unstorable(from_json(body))
+        if faults:
+            raise invalid(faults)
+    return value
+
+
+def _check_media_type(request: Request) -> None:
+    # A page from elsewhere can make a browser send a form or a text to this machine, but not JSON.
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not re.fullmatch(r"application/(.+\+)?json", media_type):
+        raise Refusal("UNSUPPORTED_MEDIA_TYPE", KINDS["UNSUPPORTED_MEDIA_TYPE"].example)
+
+
+def _too_large() -> Refusal:
+    return Refusal("PAYLOAD_TOO_LARGE", KINDS["PAYLOAD_TOO_LARGE"].example)
+
+
+def _refusal(body: bytes, error: ValidationError) -> Refusal:
+    faults = error.errors(include_url=False, include_input=False)
+    if faults[0]["type"] == "json_invalid":
+        # It may be sound JSON all the same, with a value that the strict reader gives up on.
+        unstorable = find_unstorable_text(body)
+        if unstorable:
+            return invalid(unstorable)
+        return Refusal("MALFORMED_JSON", f"The body is no JSON: {faults[0]['ctx']['error']}.")
+    return invalid([_input_error(**fault) for fault in faults])
+
+
+def _input_error(type: str, loc: tuple[int | str, ...], msg: str, **_: object) -> InputError:  # noqa: A002 - pydantic's
+    if type == "extra_forbidden":
+        msg = "this version does not know this field; leave it out"
+    return InputError(pointer=json_pointer(loc), detail=msg.removeprefix("Value error, "))

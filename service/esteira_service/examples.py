@@ -1,0 +1,148 @@
+"""Answers as the documentation shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_JOB_ID = "01976d3c-5a5e-7c3a-9d2e-0b6f6a1f2b3c"
+_PATH = f"/v1/jobs/{_JOB_ID}"
+_LIST_ITEM: dict[str, Any] = {
+    "id": _JOB_ID,
+    "queue": "billing",
+    "task": "billing.fulfil",
+    "priority": "normal",
+    "status": "running",
+    "reason": None,
+    "done": False,
+    "progress": 0.45,
+    "progress_message": "page 9 of 20",
+    "current_step": "render",
+    "attempt": 1,
+    "failures": 0,
+    "max_attempts": 3,
+    "crashes": 0,
+    "generation": 1,
+    "metadata": {"order": "2026-117"},
+    "tags": ["spring"],
+    "error": None,
+    "worker_id": "01976d3b-0000-7000-8000-000000000001",
+    "timeout_seconds": 3600.0,
+    "created_at": "2026-03-01T09:00:00Z",
+    "updated_at": "2026-03-01T09:00:12Z",
+    "run_at": "2026-03-01T09:00:00Z",
+    "started_at": "2026-03-01T09:00:00.004Z",
+    "finished_at": None,
+    "cancel_requested_at": None,
+    "execution_time_seconds": 12.4,
+    "warnings": [],
+    "poll_after_seconds": 1,
+    "links": {
+        "self": _PATH,
+        "steps": f"{_PATH}/steps",
+        "attempts": f"{_PATH}/attempts",
+        "explain": f"{_PATH}/explain",
+        "cancel": f"{_PATH}/cancel",
+    },
+}
+_BODIES: dict[str, Any] = {"payload": {"id": 1, "customer": "a", "amount": 5}, "result": None}
+_NEW: dict[str, Any] = {
+    "status": "queued",
+    "progress": 0.0,
+    "progress_message": None,
+    "current_step": None,
+    "attempt": 0,
+    "worker_id": None,
+    "started_at": None,
+    "execution_time_seconds": None,
+}
+_ENDED: dict[str, Any] = {"done": True, "finished_at": "2026-03-01T09:00:12Z", "poll_after_seconds": None}
+
+RUNNING = {**_LIST_ITEM, **_BODIES}
+QUEUED = {**RUNNING, **_NEW}
+UNKNOWN_TASK = {
+    **QUEUED,
+    "warnings": [{"code": "TASK_UNKNOWN", "detail": "No worker has declared the task billing.fulfil yet; …"}],
+}
+COMPLETED = {**RUNNING, **_ENDED, "status": "completed", "progress": 1.0, "result": {"charge": "ch_1", "pages": 20}}
+CANCELLED = {**QUEUED, **_ENDED, "status": "cancelled", "reason": "cancelled"}
+STOPPING = {**RUNNING, "cancel_requested_at": "2026-03-01T09:00:12Z"}
+PAGE = {"items": [_LIST_ITEM], "next": "AZdtPFpefDqdLgtvah8rPA"}
+STEPS = {
+    "items": [
+        {
+            "name": "charge",
+            "attempt": 1,
+            "result": {"charge": "ch_1"},
+            "started_at": "2026-03-01T09:00:00Z",
+            "finished_at": "2026-03-01T09:00:02Z",
+            "duration_seconds": 2.0,
+        }
+    ]
+}
+ATTEMPTS = {
+    "items": [
+        {
+            "attempt": 1,
+            "outcome": "failed",
+            "traceback": "Traceback (most recent call last): …",
+            "error": {
+                "type": "TimeoutError",
+                "message": "the bank did not answer",
+                "attempt": 1,
+                "at": "2026-03-01T09:00:12Z",
+            },
+            "worker_id": "01976d3b-0000-7000-8000-000000000001",
+            "started_at": "2026-03-01T09:00:00Z",
+            "finished_at": "2026-03-01T09:00:12Z",
+        }
+    ]
+}
+EXPLANATION = {
+    "code": "no_worker",
+    "detail": 'No worker serves the queue "billing". Start one: esteira worker --tasks MODULE --queues billing',
+}
+QUEUES = {
+    "items": [
+        {
+            "queue": "billing",
+            "ready": 2,
+            "scheduled": 1,
+            "running": 4,
+            "waiting": 0,
+            "dead": 0,
+            "oldest_ready_at": "2026-03-01T09:00:11Z",
+            "oldest_ready_age_seconds": 1.2,
+            "workers": 1,
+        }
+    ]
+}
+WORKERS = {
+    "items": [
+        {
+            "id": "01976d3b-0000-7000-8000-000000000001",
+            "hostname": "machine-1",
+            "pid": 4711,
+            "version": "0.1.0",
+            "state": "alive",
+            "queues": None,
+            "tasks": ["billing.fulfil"],
+            "engines": 1,
+            "slots": 10,
+            "running": 4,
+            "started_at": "2026-03-01T08:00:00Z",
+            "beat_at": "2026-03-01T09:00:12Z",
+            "silent_for_seconds": 0.6,
+            "ended_at": None,
+        }
+    ]
+}
+READY = {
+    "status": "ready",
+    "warnings": [
+        {
+            "code": "QUEUE_WITHOUT_WORKER",
+            "detail": 'Jobs stand in the queue "reports", and no living worker serves it. …',
+        }
+    ],
+}
+ALIVE = {"status": "alive", "warnings": []}

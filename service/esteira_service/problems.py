@@ -1,0 +1,130 @@
+"""Errors as programs and people are told them: application/problem+json (RFC 9457), each with a code that stays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from fastapi import Response
+from pydantic import BaseModel, Field
+
+from esteira.errors import (
+    DatabaseUnavailable,
+    EsteiraError,
+    IllegalTransition,
+    InvalidInput,
+    JobNotFound,
+    SchemaMismatch,
+)
+
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of problem: its HTTP status, and a detail as the documentation's example."""
+
+    status: int
+    example: str
+
+
+KINDS: dict[str, Kind] = {
+    "MALFORMED_JSON": Kind(400, "The body is no JSON: EOF while parsing a value at line 1 column 0."),
+    "NOT_FOUND": Kind(404, "There is nothing at /v1/job. The routes are listed at /docs."),
+    "JOB_NOT_FOUND": Kind(404, "no job 01976d3c-5a5e-7c3a-9d2e-0b6f6a1f2b3c"),
+    "METHOD_NOT_ALLOWED": Kind(405, "/v1/queues takes GET, not POST."),
+    "ILLEGAL_TRANSITION": Kind(409, "job 01976d3c-… is completed, so there is nothing to cancel"),
+    "PAYLOAD_TOO_LARGE": Kind(413, "The body is larger than 1 MiB. Store large data elsewhere and send its address."),
+    "UNSUPPORTED_MEDIA_TYPE": Kind(415, "Send the job as JSON, with the header Content-Type: application/json."),
+    "INVALID_INPUT": Kind(422, "The request is not valid: see errors."),
+    "INTERNAL_ERROR": Kind(500, "Something went wrong that should not have. The service's log has the details."),
+    "DATABASE_UNAVAILABLE": Kind(
+        503, "The database cannot be reached. A change that was asked for may or may not have been stored."
+    ),
+    "SCHEMA_MISMATCH": Kind(503, "the database has no Esteira schema; make it with: esteira migrate"),
+}
+_CODES: dict[type[EsteiraError], str] = {
+    JobNotFound: "JOB_NOT_FOUND",
+    IllegalTransition: "ILLEGAL_TRANSITION",
+    DatabaseUnavailable: "DATABASE_UNAVAILABLE",
+    SchemaMismatch: "SCHEMA_MISMATCH",
+}
+
+
+class InputError(BaseModel):
+    """One thing wrong with the input, and where: in the body, a parameter of path or query, or a header."""
+
+    pointer: str | None = Field(None, description="Where in the body: a JSON Pointer (RFC 6901).")
+    parameter: str | None = Field(None, description="Which parameter of the path or the query.")
+    header: str | None = Field(None, description="Which header.")
+    detail: str
+
+
+class Problem(BaseModel):
+    """What went wrong."""
+
+    code: str = Field(description="For programs: it stays.", json_schema_extra={"enum": list(KINDS)})
+    title: str = Field(description="The phrase of the HTTP status.")
+    status: int
+    detail: str = Field(description="For people: what is wrong, and what to do.")
+    errors: list[InputError] | None = Field(None, description="For input: everything that is wrong with it.")
+
+
+class Refusal(Exception):
+    """End a request with a problem."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        errors: Sequence[InputError] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.errors = errors
+        self.headers = headers
+
+
+def invalid(errors: Sequence[InputError]) -> Refusal:
+    """Refuse input, saying everything that is wrong with it."""
+    return Refusal("INVALID_INPUT", KINDS["INVALID_INPUT"].example, errors=errors)
+
+
+def phrase(status: int) -> str:
+    """Return the phrase of a status as RFC 9110 has it, whatever the version of Python."""
+    return {413: "Content Too Large", 422: "Unprocessable Content"}.get(status) or HTTPStatus(status).phrase
+
+
+def json_pointer(location: Iterable[int | str]) -> str:
+    """Write a place in a JSON document as a JSON Pointer; "" is the whole document."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+
+
+def problem(refusal: Refusal) -> Response:
+    """Write the answer."""
+    status = KINDS[refusal.code].status
+    content = Problem(
+        code=refusal.code,
+        title=phrase(status),
+        status=status,
+        detail=refusal.detail,
+        errors=None if refusal.errors is None else list(refusal.errors),
+    )
+    headers = dict(refusal.headers or {})
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers.setdefault("Retry-After", "2")
+    return Response(content.model_dump_json(exclude_none=True), status, headers, MEDIA_TYPE)
+
+
+def refusal_of(error: EsteiraError) -> Refusal:
+    """Say in HTTP what one of Esteira's exceptions means."""
+    if isinstance(error, InvalidInput):
+        return invalid([InputError(pointer="", detail=str(error))])
+    code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), "INTERNAL_ERROR")
+    # What a driver says of a lost connection names hosts and accounts: that is for the log.
+    quiet = code in ("DATABASE_UNAVAILABLE", "INTERNAL_ERROR")
+    return Refusal(code, KINDS[code].example if quiet else str(error))

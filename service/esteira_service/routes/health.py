@@ -1,0 +1,66 @@
+"""/livez and /readyz, for whoever restarts processes and sends traffic to them."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter, Request
+
+from esteira.errors import DatabaseUnavailable
+from esteira.job import Warning  # noqa: A004 - the word of the interface
+from esteira_service import examples, openapi
+from esteira_service.exposure import NO_AUTHENTICATION, is_loopback
+from esteira_service.models import Health
+from esteira_service.routes.strict import Json, StrictRoute
+from esteira_service.state import State, state_of
+
+# Probes give up soon; an answer after that would be for nobody.
+PATIENCE_SECONDS = 3
+
+router = APIRouter(tags=["health"], route_class=StrictRoute)
+
+
+@router.get(
+    "/livez",
+    response_model=Health,
+    responses={200: openapi.answer("It is alive.", examples.ALIVE), **openapi.problems("INVALID_INPUT")},
+)
+async def livez(_request: Request) -> Json:
+    """Say that the process answers, whatever the state of its database."""
+    return Json(Health(status="alive"))
+
+
+@router.get(
+    "/readyz",
+    response_model=Health,
+    responses={
+        200: openapi.answer("It can do its work; the warnings are for people.", examples.READY),
+        **openapi.problems("INVALID_INPUT", "SCHEMA_MISMATCH"),
+    },
+)
+async def readyz(request: Request) -> Json:
+    """Say whether the database answers and has the schema that this version knows.
+
+    Queues that hold jobs and have no living worker are warnings: their jobs wait, safely.
+    """
+    state = state_of(request)
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await state.client.check_schema()
+            unserved = await state.client.unserved_queues()
+    except TimeoutError:
+        raise DatabaseUnavailable(f"no answer from the database within {PATIENCE_SECONDS} s") from None
+    return Json(Health(status="ready", warnings=[*_exposure(state), *map(_unserved, unserved)]))
+
+
+def _exposure(state: State) -> list[Warning]:
+    exposed = not is_loopback(state.settings.host)
+    return [Warning(code="NO_AUTHENTICATION", detail=NO_AUTHENTICATION)] if exposed else []
+
+
+def _unserved(queue: str) -> Warning:
+    return Warning(
+        code="QUEUE_WITHOUT_WORKER",
+        detail=f'Jobs stand in the queue "{queue}", and no living worker serves it.'
+        f" Start one: esteira worker --tasks MODULE --queues {queue}",
+    )

@@ -1,0 +1,201 @@
+"""/v1/jobs: enqueue, read, list, act."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+from urllib.parse import urlencode
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+
+from esteira.errors import InvalidInput
+from esteira.job import Explanation, Status, Warning  # noqa: A004 - the word of the interface
+from esteira.queries import JobFilter
+from esteira_service import examples, openapi
+from esteira_service.bodies import read_model
+from esteira_service.cursor import read_cursor, write_cursor
+from esteira_service.models import AttemptList, JobPage, JobRequest, JobView, StepList
+from esteira_service.problems import InputError, Refusal, invalid
+from esteira_service.routes.strict import Json, StrictRoute
+from esteira_service.state import state_of
+
+MAX_WAIT_SECONDS = 50
+MAX_PAGE = 200
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
+
+Wait = Annotated[
+    float,
+    Query(
+        ge=0,
+        le=MAX_WAIT_SECONDS,
+        allow_inf_nan=False,
+        description="Answer when the job has ended, or after so many seconds.",
+    ),
+]
+_NO_KEYS = "idempotency keys are not supported yet: leave the header out; a request sent twice makes two jobs"
+_ONE_JOB = openapi.problems("JOB_NOT_FOUND", "INVALID_INPUT")
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=JobView,
+    responses={
+        200: openapi.answer("It is stored, and it ended within `wait`.", examples.COMPLETED, model=JobView),
+        202: openapi.answer(
+            "It is stored. A task that no worker has declared yet is a warning.",
+            examples.UNKNOWN_TASK,
+            headers={"Location": "The job.", "Retry-After": "Seconds after which it makes sense to ask for it."},
+        ),
+        **openapi.problems("MALFORMED_JSON", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "INVALID_INPUT"),
+    },
+    openapi_extra=openapi.body_of(JobRequest),
+)
+async def create_job(request: Request, wait: Wait = 0) -> Json:
+    """Enqueue a job. Once this has answered, the job is stored and will not be lost."""
+    if "idempotency-key" in request.headers:
+        raise invalid([InputError(header="Idempotency-Key", detail=_NO_KEYS)])
+    state = state_of(request)
+    wanted = await read_model(request, JobRequest)
+    try:
+        stored = await state.coalescer.enqueue(wanted.new_job())
+    except InvalidInput as error:
+        raise _refused(wanted, error) from None
+    job = await state.hub.wait(stored.job.id, wait) if wait else stored.job
+    warnings = job.warnings if stored.declared else [*job.warnings, _unknown_task(job.task)]
+    view = JobView.of(job, payload=wanted.payload, warnings=warnings)
+    if view.done:
+        return Json(view)
+    return Json(view, 202, {"Location": view.links.self, "Retry-After": str(view.poll_after_seconds)})
+
+
+@router.get(
+    "",
+    response_model=JobPage,
+    responses={
+        200: openapi.answer("A page of jobs.", examples.PAGE, headers={"Link": "The page that follows (RFC 8288)."}),
+        **openapi.problems("INVALID_INPUT"),
+    },
+)
+async def list_jobs(
+    request: Request,
+    status: Annotated[list[str] | None, Query(description="One or more, repeated or with commas.")] = None,
+    queue: str | None = None,
+    task: str | None = None,
+    stuck: Annotated[Literal["true"] | None, Query(description="Only jobs that are stuck.")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
+    cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
+) -> Response:
+    """List jobs, the newest first, without payload and result.
+
+    Stuck are jobs that run past their timeout or 15 min without progress, or that were ready and unclaimed for 5 min.
+    """
+    before = None if cursor is None else read_cursor(cursor)
+    # One more than asked for tells whether there is a next page.
+    wanted = JobFilter(_statuses(status), queue, task, stuck == "true", before, limit + 1)
+    jobs = await state_of(request).client.jobs(wanted)
+    following = write_cursor(jobs[limit - 1].id) if len(jobs) > limit else None
+    page = JobPage(items=[JobView.of(job) for job in jobs[:limit]], next=following)
+    return Response(page.to_json(), 200, _next_link(request, following), Json.media_type)
+
+
+@router.get(
+    "/{job_id}",
+    response_model=JobView,
+    responses={200: openapi.answer("The job as it is now.", examples.RUNNING), **_ONE_JOB},
+)
+async def read_job(request: Request, job_id: UUID, wait: Wait = 0) -> Json:
+    """Show a job, at once, or when it has ended or `wait` is over, whichever comes first."""
+    state = state_of(request)
+    return Json(JobView.of(await (state.hub.wait(job_id, wait) if wait else state.client.get(job_id))))
+
+
+@router.get(
+    "/{job_id}/steps",
+    response_model=StepList,
+    responses={200: openapi.answer("The finished steps.", examples.STEPS), **_ONE_JOB},
+)
+async def list_steps(request: Request, job_id: UUID) -> Json:
+    """Show the finished steps of a job with their results, in the order in which they finished."""
+    return Json(StepList(items=await state_of(request).client.steps(job_id)))
+
+
+@router.get(
+    "/{job_id}/attempts",
+    response_model=AttemptList,
+    responses={200: openapi.answer("The attempts, the first one first.", examples.ATTEMPTS), **_ONE_JOB},
+)
+async def list_attempts(request: Request, job_id: UUID) -> Json:
+    """Show the attempts that did not complete: how each ended, and why."""
+    return Json(AttemptList(items=await state_of(request).client.attempts(job_id)))
+
+
+@router.get(
+    "/{job_id}/explain",
+    response_model=Explanation,
+    responses={200: openapi.answer("A code for programs, a sentence for people.", examples.EXPLANATION), **_ONE_JOB},
+)
+async def explain_job(request: Request, job_id: UUID) -> Json:
+    """Say why a job is not running now, or what it is doing."""
+    return Json(await state_of(request).client.explain(job_id))
+
+
+@router.post(
+    "/{job_id}/cancel",
+    response_model=JobView,
+    responses={
+        200: openapi.answer("It had not started, and is cancelled.", examples.CANCELLED),
+        202: openapi.answer("It is running, and was asked to stop.", examples.STOPPING, model=JobView),
+        **openapi.problems("JOB_NOT_FOUND", "ILLEGAL_TRANSITION", "INVALID_INPUT"),
+    },
+)
+async def cancel_job(request: Request, job_id: UUID) -> Json:
+    """Cancel a job that has not started; ask a running one to stop. Answers with the job after it."""
+    job = await state_of(request).client.cancel(job_id)
+    return Json(JobView.of(job), 200 if job.done else 202)
+
+
+@router.post(
+    "/{job_id}/retry",
+    response_model=JobView,
+    responses={
+        200: openapi.answer("It is queued again.", {**examples.QUEUED, "generation": 2}),
+        **openapi.problems("JOB_NOT_FOUND", "ILLEGAL_TRANSITION", "INVALID_INPUT"),
+    },
+)
+async def retry_job(request: Request, job_id: UUID) -> Json:
+    """Give a dead or cancelled job another life; finished steps are kept. Answers with the job after it."""
+    return Json(JobView.of(await state_of(request).client.retry(job_id)))
+
+
+def _refused(wanted: JobRequest, error: InvalidInput) -> Refusal:
+    names = {"/task": wanted.task, "/queue": wanted.queue}
+    pointer = next((pointer for pointer, name in names.items() if str(error).startswith(f'"{name}" is no name')), "")
+    return invalid([InputError(pointer=pointer, detail=str(error))])
+
+
+def _statuses(given: list[str] | None) -> list[str] | None:
+    if given is None:
+        return None
+    statuses = [status for part in given for status in part.split(",")]
+    known = get_args(Status)
+    wrong = [status for status in statuses if status not in known]
+    if wrong:
+        detail = f"{', '.join(map(repr, wrong))}: the statuses are {', '.join(known)}"
+        raise invalid([InputError(parameter="status", detail=detail)])
+    return statuses
+
+
+def _next_link(request: Request, cursor: str | None) -> dict[str, str] | None:
+    if cursor is None:
+        return None
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
+    return {"Link": f'<{request.url.path}?{urlencode([*kept, ("cursor", cursor)])}>; rel="next"'}
+
+
+def _unknown_task(task: str) -> Warning:
+    return Warning(
+        code="TASK_UNKNOWN",
+        detail=f"No worker has declared the task {task} yet; the job waits for one: esteira worker --tasks MODULE",
+    )
