@@ -4,6 +4,7 @@
 - cluster.py: the data directory, its password, and what its lock file says
 - binaries.py: which PostgreSQL to run
 - account.py: whom to run it as when we are root, which PostgreSQL refuses to be
+- reach.py: where root's files go that this account cannot reach
 - child.py: starting its programs, so that none outlives us
 - guard.py: the small script that they are started through
 """

