@@ -102,10 +102,9 @@ def _given(url: str) -> Database:
 def _embedded(stack: ExitStack, data: Path) -> Database:
     from esteira.embedded import EmbeddedPostgres
 
-    folder = data / "postgres"
-    if not folder.exists():
-        _say(f"making a database in {data}")
-    server = EmbeddedPostgres(folder)
+    server = EmbeddedPostgres(data / "postgres")
+    if not server.data_dir.exists():
+        _say(f"making a database in {server.data_dir}")
     stack.enter_context(server)
     url = server.url()
     psql = "psql" if shutil.which("psql") else shlex.quote(str(server.psql))
