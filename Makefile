@@ -54,6 +54,10 @@ format: venv ## let ruff format and mend what it can
 migrate: venv ## bring the database at ESTEIRA_DATABASE_URL to the newest schema
 	$(BIN)/esteira migrate
 
+.PHONY: bench
+bench: venv ## measure pickup, drain, a held snapshot, and recovery from kill -9
+	$(BIN)/python -m bench
+
 .PHONY: freeze
 freeze: venv ## freeze sql/ into the unreleased migration
 	$(BIN)/python scripts/freeze_migration.py

@@ -24,8 +24,10 @@ begin
     loop
         select array_agg(id order by ready_at, id), array_agg(attempt order by ready_at, id), max(ready_at)
         into jobs, attempts, floor_time
-        from esteira.claim('00000000-0000-7000-8000-000000000000', 1, 1000, '{bench.noop}', '{default,default,default,default}',
-            '{3,2,1,0}', array_fill(floor_time, array[4]), array_fill(floor_id, array[4]))
+        from esteira.claim(
+            '00000000-0000-7000-8000-000000000000', 1, 1000, '{bench.noop}',
+            '{default,default,default,default}', '{3,2,1,0}',
+            array_fill(floor_time, array[4]), array_fill(floor_id, array[4]))
         where id is not null;
         exit when jobs is null;
         floor_id := jobs[cardinality(jobs)];

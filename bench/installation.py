@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
-from esteira_migrations import upgrade
 
 from esteira.embedded import EmbeddedPostgres
+from esteira_migrations import upgrade
 
 SETTINGS = {"shared_buffers": "512MB", "max_connections": "200"}
 ROOT = Path(__file__).parents[1]

@@ -1,4 +1,4 @@
-"""Rounds of no-op jobs while somebody holds a transaction open, so that no dead row or index entry can be cleaned away."""
+"""Rounds of no-op jobs while somebody holds a transaction open, so that nothing dead can be cleaned away."""
 
 from __future__ import annotations
 
@@ -15,19 +15,16 @@ _LEAD_SECONDS = 3.0
 async def snapshot(url: str) -> None:
     """Print each round's jobs/s, and the last as a share of the first."""
     connection, holder = await asyncpg.connect(url), await asyncpg.connect(url)
-    rates = []
     with worker(url, slots=100):
         await enqueue_noops(connection, JOBS)
         await until(connection, "select not exists (select from esteira.job_live)")
         async with holder.transaction(isolation="repeatable_read"):
             await holder.fetchval("select pg_current_xact_id()")
-            for _ in range(ROUNDS):
-                rates.append(await _round(connection))
+            rates = [await _round(connection) for _ in range(ROUNDS)]
     await connection.close()
     await holder.close()
-    print(
-        f"{ROUNDS} rounds of {JOBS:,} no-op jobs under a held snapshot: {', '.join(f'{rate:,.0f}' for rate in rates)} jobs/s"
-    )
+    listed = ", ".join(f"{rate:,.0f}" for rate in rates)
+    print(f"{ROUNDS} rounds of {JOBS:,} no-op jobs under a held snapshot: {listed} jobs/s")
     print(f"  last / first {rates[-1] / rates[0]:.2f}")
 
 

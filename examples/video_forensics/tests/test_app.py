@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+
 from video_forensics.clips import clip
 from video_forensics.tasks import STEPS
 

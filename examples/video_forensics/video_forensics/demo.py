@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 import psutil
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 
 from .clips import clip
 from .tasks import STEPS
@@ -137,40 +137,42 @@ def _watch(http: httpx.Client, esteira: dict[str, Any], analysis_id: str, starte
     Returns the steps that were finished before that, with their attempts.
     """
     before: dict[str, int] = {}
-    first_progress = None
-    columns = (
-        TextColumn("{task.description:<22}"),
-        BarColumn(30),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Progress(*columns, console=console) as bar:
+    shown: list[str] = []
+    first_progress = 0.0
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    with Progress(*_columns(), console=console) as bar:
         line = bar.add_task("pending", total=100, note="")
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while True:
+        while time.monotonic() < deadline:
             analysis = http.get(f"/api/v1/analysis/{analysis_id}").json()
-            current = next(
-                (step["name"] for step in analysis["steps"] if step["status"] == "processing"), analysis["status"]
-            )
-            bar.update(line, completed=analysis["progress"], description=current, note=analysis["message"] or "")
-            if first_progress is None and analysis["progress"] > 0:
-                first_progress = time.monotonic() - started
+            first_progress = first_progress or (time.monotonic() - started if analysis["progress"] else 0.0)
             finished = [step["name"] for step in analysis["steps"] if step["status"] == "completed"]
+            for name in finished[len(shown) :]:
+                bar.console.print(f"  {name} is finished")
+            shown = finished
+            bar.update(
+                line, completed=analysis["progress"], description=_doing(analysis), note=analysis["message"] or ""
+            )
             if not before and KILL_AFTER in finished and analysis["status"] == "processing":
                 before = _kill_engine(esteira, analysis["job_id"])
-                bar.console.print(f"[bold]kill -9 of the engine process, with {', '.join(before)} finished.[/]")
+                bar.console.print(f"[bold]kill -9 of the engine process, after {', '.join(before)}[/]")
             if analysis["status"] in ("completed", "failed", "cancelled"):
                 break
-            if time.monotonic() > deadline:
-                raise Untrue(f"no end after {PATIENCE_SECONDS:.0f} s: {analysis['explanation']}")
             time.sleep(0.1)
     if analysis["status"] != "completed":
-        raise Untrue(f"the analysis {analysis['status']}: {analysis['error']}")
-    console.print(
-        f"\nFirst progress after {first_progress:.1f} s, the end after {time.monotonic() - started:.1f} s, from the start of this command."
-    )
+        raise Untrue(f"the analysis is {analysis['status']}: {analysis['error'] or analysis['explanation']}")
+    total = time.monotonic() - started
+    console.print(f"\nFirst progress {first_progress:.1f} s, the end {total:.1f} s after the start of this command.")
     return before
+
+
+def _columns() -> tuple[ProgressColumn, ...]:
+    percentage = TextColumn("{task.percentage:>3.0f} %")
+    return TextColumn("{task.description:<20}"), BarColumn(24), percentage, TextColumn("{task.fields[note]}")
+
+
+def _doing(analysis: dict[str, Any]) -> str:
+    current = (step["name"] for step in analysis["steps"] if step["status"] == "processing")
+    return str(next(current, analysis["status"]))
 
 
 def _kill_engine(esteira: dict[str, Any], job_id: str) -> dict[str, int]:
@@ -188,9 +190,8 @@ def _verify(http: httpx.Client, esteira: dict[str, Any], analysis_id: str, befor
     if not before:
         raise Untrue("the engine was not killed: the pipeline was over too soon")
     if job["crashes"] != 1 or job["attempt"] < 2 or job["failures"] != 0:
-        raise Untrue(
-            f"one crash, uncharged, was to be recorded: {job['crashes']} crashes, attempt {job['attempt']}, {job['failures']} failures"
-        )
+        counts = {name: job[name] for name in ("attempt", "crashes", "failures")}
+        raise Untrue(f"one crash was to be recorded, and no failure: {counts}")
     if list(steps) != list(STEPS):
         raise Untrue(f"six steps were to finish in order: {list(steps)}")
     again = [name for name, attempt in before.items() if steps[name] != attempt]
@@ -212,9 +213,7 @@ def _show_report(http: httpx.Client, analysis_id: str) -> None:
     for sentence in report["summary"]:
         console.print(f"  {sentence}")
     removed = report["cleaning"]["removed"]
-    console.print(
-        f"  The clean video has {size:,} bytes; {len(removed['tags'])} tags and {removed['encoder_signatures']} encoder signatures were removed."
-    )
+    console.print(f"  The clean video has {size:,} bytes and {len(removed['tags'])} tags less.")
 
 
 def _show_where_to_look(esteira: dict[str, Any], address: str, analysis: dict[str, Any]) -> None:
