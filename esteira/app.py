@@ -11,7 +11,7 @@ from esteira.durations import Duration, to_timedelta
 from esteira.errors import ConfigurationError, UnknownTask
 from esteira.job import Priority
 from esteira.retry import Retry
-from esteira.task import Executor, Policy, Task
+from esteira.task import Executor, Policy, Task, check_name
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,6 +33,7 @@ class App:
     """
 
     def __init__(self, name: str, *, database_url: str | None = None) -> None:
+        check_name(name)
         self.name = name
         self.tasks: dict[str, Task[..., Any]] = {}
         self._database_url = database_url
@@ -75,9 +76,9 @@ class App:
     ) -> TaskDecorator:
         """Declare a function as a task.
 
-        executor: "async" for async functions, and no other; "thread" (the default) or "process" (killable) for plain ones.
-        steps: the names of its steps, in order, so that progress follows from them. version: raise it when the declaration
-        changes; workers with a lower one then no longer overwrite it. Raises ConfigurationError.
+        executor: "async" for async functions, and no other; "thread" (the default) or "process" (killable) for plain
+        ones. steps: the names of its steps, in order, so that progress follows from them. version: raise it when the
+        declaration changes; workers with a lower one then no longer overwrite it. Raises ConfigurationError.
         """
 
         def decorate(function: Callable[..., Any]) -> Any:

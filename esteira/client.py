@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 from uuid import UUID
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from esteira import queries
 from esteira.database import Connection, Database, translated
 from esteira.durations import Duration, to_timedelta
 from esteira.encoding import decode, encode
-from esteira.errors import JobCancelled, JobFailed, JobNotFound
+from esteira.errors import InvalidInput, JobCancelled, JobFailed, JobNotFound
 from esteira.job import FINAL, Attempt, Explanation, Job, Priority, Queue, Step, Worker
 from esteira.notifier import Notifier
 from esteira.queries import JobFilter
@@ -28,8 +28,13 @@ R = TypeVar("R")
 # Reads may happen twice, so a short absence of the database (a restart, a failover) is waited out.
 PATIENCE_SECONDS = 5.0
 
-_ENQUEUE = "select id, queue from esteira.enqueue_many($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+# JSON goes as text: the caller's connection may have a codec of its own for jsonb.
+_ENQUEUE = """
+select id, queue from esteira.enqueue_many(
+    $1, $2::text[]::jsonb[], $3, $4, $5, $6, $7, $8, $9, $10, $11::text[]::jsonb[], $12::text[]::jsonb[])
+"""
 _NOTIFY = "select esteira.notify_workers($1)"
+_ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,12 @@ class NewJob:
     metadata: Mapping[str, Any] | None = None
     tags: Sequence[str] | None = None
 
+    def __post_init__(self) -> None:
+        if self.run_at is not None and self.run_at.tzinfo is None:
+            raise InvalidInput(f"run_at has no time zone: {self.run_at.isoformat()}")
+        if isinstance(self.retry, Retry) and self.retry.never_on:
+            raise InvalidInput("never_on belongs to the task's declaration; a job cannot change it")
+
 
 class Client:
     """Enqueue jobs and ask after them.
@@ -59,10 +70,12 @@ class Client:
     """
 
     def __init__(self, database_url: str | None = None, *, database: Database | None = None) -> None:
-        self.database = database or Database(database_url or read_settings().require_database_url(), session_name="esteira-client")
+        self.database = database or Database(
+            database_url or read_settings().require_database_url(), session_name="esteira-client"
+        )
         self._notifier = Notifier(self.database)
 
-    async def __aenter__(self) -> Client:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -70,23 +83,26 @@ class Client:
 
     async def close(self) -> None:
         """Send the last notifications and close the connections."""
-        await self._notifier.close()
-        await self.database.close()
+        try:
+            await self._notifier.close()
+        finally:
+            await self.database.close()
 
     async def check_schema(self) -> None:
-        """Raise SchemaMismatch, saying what to run, unless the database's schema is the one that this version speaks."""
-        found = await self.database.fetchval("select to_regclass('esteira.alembic_version') is not null", patience=PATIENCE_SECONDS)
-        version = await self.database.fetchval("select max(version_num) from esteira.alembic_version", patience=PATIENCE_SECONDS) if found else None
-        check_schema(version)
+        """Raise SchemaMismatch, saying what to run, unless the database has the schema that this version speaks."""
+        stamped = await self.database.fetchval(queries.IS_STAMPED, patience=PATIENCE_SECONDS)
+        check_schema(await self.database.fetchval(queries.STAMP, patience=PATIENCE_SECONDS) if stamped else None)
 
-    async def enqueue(self, task: str, payload: Any = None, *, db: Connection | None = None, **options: Any) -> Handle[Any]:
+    async def enqueue(
+        self, task: str, payload: Any = None, *, db: Connection | None = None, **options: Any
+    ) -> Handle[Any]:
         """Enqueue one job; `options` are the fields of NewJob.
 
         db: an asyncpg connection; the job then exists if and only if the caller's transaction on it commits.
         Raises InvalidInput for what Postgres cannot store.
         """
         new = NewJob(task, {} if payload is None else payload, **options)
-        return Handle((await self.enqueue_many([new], db=db))[0], self, TypeAdapter(Any))
+        return Handle((await self.enqueue_many([new], db=db))[0], self, _ANYTHING)
 
     async def enqueue_many(self, jobs: Sequence[NewJob], *, db: Connection | None = None) -> list[UUID]:
         """Enqueue jobs in one statement: all or, where one is refused, none. Returns their ids in the same order."""
@@ -103,10 +119,10 @@ class Client:
 
     async def get(self, job_id: UUID) -> Job:
         """Return the job as it is now, with payload and result."""
-        row = await self.database.fetchrow(queries.job_by_id(job_id), patience=PATIENCE_SECONDS)
+        row = await self.database.fetchrow(queries.JOB_BY_ID, job_id, patience=PATIENCE_SECONDS)
         if row is None:
             raise JobNotFound(f"no job {job_id}")
-        return Job.from_row(row)
+        return Job.from_row(dict(row))
 
     async def get_many(self, job_ids: Collection[UUID], *, payloads: bool = True) -> dict[UUID, Job]:
         """Return these jobs as they are now; an id that no job has is left out.
@@ -115,11 +131,11 @@ class Client:
         """
         live = queries.LIVE_JOBS_BY_IDS if payloads else queries.LIVE_JOBS_BY_IDS_WITHOUT_BODIES
         rows = await self.database.fetch(live, job_ids, patience=PATIENCE_SECONDS)
-        found = {row["id"]: Job.from_row(row) for row in rows}
+        found = {row["id"]: Job.from_row(dict(row)) for row in rows}
         ended = [job_id for job_id in job_ids if job_id not in found]
         if ended:
             rows = await self.database.fetch(queries.JOBS_BY_IDS, ended, patience=PATIENCE_SECONDS)
-            found.update((row["id"], Job.from_row(row)) for row in rows)
+            found.update((row["id"], Job.from_row(dict(row))) for row in rows)
         return found
 
     async def live(self, job_ids: Collection[UUID]) -> set[UUID]:
@@ -140,7 +156,7 @@ class Client:
     async def jobs(self, wanted: JobFilter | None = None) -> list[Job]:
         """Return a page of jobs, the newest first, without payloads and results."""
         rows = await self.database.fetch(queries.jobs(wanted or JobFilter()), patience=PATIENCE_SECONDS)
-        return [Job.from_row(row) for row in rows]
+        return [Job.from_row(dict(row)) for row in rows]
 
     async def wait(self, job_id: UUID, *, timeout: Duration | None = None) -> Job:  # noqa: ASYNC109 - a deadline that answers
         """Return the job once it has ended, or as it is when `timeout` is over."""
@@ -163,12 +179,19 @@ class Client:
         return await self._act("select esteira.cancel($1)", job_id)
 
     async def retry(self, job_id: UUID) -> Job:
-        """Give a dead or cancelled job another life; returns the job after it. Raises IllegalTransition for any other."""
-        return await self._act("select esteira.retry($1)", job_id)
+        """Give a dead or cancelled job another life; returns the job after it.
+
+        Raises IllegalTransition for any other.
+        """
+        job = await self._act("select esteira.retry($1)", job_id)
+        self._notifier.notify([job.queue])
+        return job
 
     async def explain(self, job_id: UUID) -> Explanation:
         """Say why the job is not running now, or what it is doing."""
-        row = await self.database.fetchrow("select code, detail from esteira.explain($1)", job_id, patience=PATIENCE_SECONDS)
+        row = await self.database.fetchrow(
+            "select code, detail from esteira.explain($1)", job_id, patience=PATIENCE_SECONDS
+        )
         if row is None or row["code"] == "not_found":
             raise JobNotFound(f"no job {job_id}")
         return Explanation(**row)
@@ -224,7 +247,8 @@ class Handle(Generic[R]):
     async def result(self, *, timeout: Duration | None = None) -> R:  # noqa: ASYNC109 - part of the interface
         """Wait for the end and return the result.
 
-        Raises TimeoutError while it has not ended in time, JobFailed, JobCancelled.
+        Raises TimeoutError while it has not ended in time, JobFailed, JobCancelled, and InvalidInput where the result
+        was not stored or is not of the declared type.
         """
         job = await self._client.wait(self.id, timeout=timeout)
         if job.status == "dead":
@@ -233,11 +257,11 @@ class Handle(Generic[R]):
             raise JobCancelled(job)
         if job.status != "completed":
             raise TimeoutError(f"job {self.id} is still {job.status}")
-        return self._returns.validate_python(job.result)
-
-    def __await__(self) -> Any:
-        waiting: Awaitable[R] = self.result()
-        return waiting.__await__()
+        try:
+            return self._returns.validate_json(encode(job.result))
+        except ValidationError as error:
+            why = "; ".join(warning.detail for warning in job.warnings) or str(error)
+            raise InvalidInput(f"job {self.id} has no result of the type that its task declares: {why}") from None
 
 
 def _interval(duration: Duration | None) -> timedelta | None:

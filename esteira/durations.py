@@ -20,13 +20,11 @@ def to_timedelta(duration: Duration) -> timedelta:
     """
     if isinstance(duration, timedelta):
         length = duration
-    elif isinstance(duration, str):
-        length = _parse(duration)
     else:
         try:
-            length = timedelta(seconds=duration)
+            length = timedelta(seconds=_seconds(duration) if isinstance(duration, str) else duration)
         except (OverflowError, ValueError):
-            raise ConfigurationError(f"{duration!r} is not a usable number of seconds") from None
+            raise ConfigurationError(f"{duration!r} is no duration that can be reckoned with") from None
     if length < timedelta(0):
         raise ConfigurationError(f"a duration cannot be negative: {duration!r}")
     return length
@@ -37,7 +35,7 @@ def to_seconds(duration: Duration) -> float:
     return to_timedelta(duration).total_seconds()
 
 
-def _parse(text: str) -> timedelta:
+def _seconds(text: str) -> float:
     seconds, position = 0.0, 0
     while position < len(text):
         part = _PART.match(text, position)
@@ -47,4 +45,4 @@ def _parse(text: str) -> timedelta:
         position = part.end()
     if not text.strip() or text[position:].strip():
         raise ConfigurationError(f'"{text}" is not a duration: write 30s, 10m, 1h30m, 2d')
-    return timedelta(seconds=seconds)
+    return seconds

@@ -64,7 +64,8 @@ class JobFailed(EsteiraError):
     """Carry the dead job that somebody awaited the result of, as `job`."""
 
     def __init__(self, job: Job) -> None:
-        super().__init__(f"job {job.id} is dead: {job.error.type}: {job.error.message}" if job.error else f"job {job.id} is dead")
+        why = f": {job.error.type}: {job.error.message}" if job.error else ""
+        super().__init__(f"job {job.id} is dead{why}")
         self.job = job
 
 
@@ -77,4 +78,4 @@ class JobCancelled(EsteiraError):
 
 
 class Interrupted(BaseException):
-    """Unwind a plain function at its next call of the context, because its job was cancelled, timed out or taken away."""
+    """Unwind a plain function at its next call of the context: its job was cancelled, timed out or taken away."""

@@ -8,7 +8,8 @@ from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from pydantic_core import from_json
+
+from esteira.encoding import decode
 
 Status = Literal["queued", "running", "waiting", "completed", "dead", "cancelled"]
 Priority = Literal["low", "normal", "high", "critical"]
@@ -79,7 +80,7 @@ class Job(BaseModel):
         values = dict(row)
         for column in _JSON_COLUMNS:
             if isinstance(values.get(column), str):
-                values[column] = from_json(values[column])
+                values[column] = decode(values[column])
         run_time = values.pop("run_time", None)
         result_error = values.pop("result_error", None)
         return cls(

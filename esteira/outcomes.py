@@ -7,7 +7,7 @@ from datetime import timedelta
 from esteira.durations import Duration, to_timedelta
 
 
-class Outcome(Exception):  # noqa: N818 - an outcome, not an error
+class Outcome(Exception):
     """Stand at the root of the outcomes."""
 
 

@@ -15,7 +15,7 @@ JOB_COLUMNS = (
     "cancel_requested_at", "run_time",
 )  # fmt: skip
 _BODIES = ("payload", "result")
-_jobs = table("jobs", *(column(name) for name in (*JOB_COLUMNS, *_BODIES)), schema="esteira")
+_jobs = table("jobs", *map(column, JOB_COLUMNS), schema="esteira")
 _stuck = table("stuck_jobs", column("id"), schema="esteira")
 
 
@@ -31,14 +31,9 @@ class JobFilter:
     limit: int = 50
 
 
-def job_by_id(job_id: UUID) -> Select[tuple[object, ...]]:
-    """Select one job with payload and result."""
-    return select(*_jobs.c).where(_jobs.c.id == job_id)
-
-
 def jobs(wanted: JobFilter) -> Select[tuple[object, ...]]:
     """Select a page of jobs without payload and result, the newest first."""
-    query = select(*(_jobs.c[name] for name in JOB_COLUMNS))
+    query = select(*_jobs.c)
     if wanted.status:
         query = query.where(_jobs.c.status.in_(wanted.status))
     if wanted.queue is not None:
@@ -52,8 +47,11 @@ def jobs(wanted: JobFilter) -> Select[tuple[object, ...]]:
     return query.order_by(_jobs.c.id.desc()).limit(wanted.limit)
 
 
+IS_STAMPED = "select to_regclass('esteira.alembic_version') is not null"
+STAMP = "select max(version_num) from esteira.alembic_version"
 _JOB_BY_IDS = "select {columns} from esteira.jobs where id = any($1)"
 JOBS_BY_IDS = _JOB_BY_IDS.format(columns=", ".join((*JOB_COLUMNS, *_BODIES)))
+JOB_BY_ID = JOBS_BY_IDS.replace("any($1)", "$1")
 # With the status in the text the planner leaves history aside: one index instead of one a day.
 _LIVE = " and status in ('queued', 'running', 'waiting')"
 LIVE_JOBS_BY_IDS = JOBS_BY_IDS + _LIVE
@@ -68,7 +66,8 @@ where not exists (
 order by ready.name
 """
 STEPS = """
-select name, attempt, result, started_at, finished_at, extract(epoch from finished_at - started_at)::float8 as duration_seconds
+select name, attempt, result, started_at, finished_at,
+       extract(epoch from finished_at - started_at)::float8 as duration_seconds
 from esteira.step where job_id = $1 order by finished_at, name
 """
 ATTEMPTS = """

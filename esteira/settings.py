@@ -16,7 +16,7 @@ class Settings(BaseSettings):
     Times are seconds. `tasks` and `queues` are written with commas: ESTEIRA_TASKS=shop.tasks,shop.reports.
     """
 
-    model_config = SettingsConfigDict(env_prefix="ESTEIRA_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="ESTEIRA_", env_ignore_empty=True, frozen=True, extra="ignore")
 
     database_url: str | None = None
     direct_url: str | None = Field(None, description="A connection past the pooler, for LISTEN.")
@@ -27,8 +27,10 @@ class Settings(BaseSettings):
     processes: int = Field(1, ge=1, description="Engine processes of a worker.")
     slots: int = Field(10, ge=1, description="Jobs at once in each engine.")
     drain_seconds: float = Field(30, ge=0)
-    lease_ticks: int = Field(6, ge=2, description="Missed heartbeats, about one a second, after which a worker is lost.")
-    log_level: str = "info"
+    lease_ticks: int = Field(
+        6, ge=2, description="Missed heartbeats, about one a second, after which a worker is lost."
+    )
+    log_level: str = Field("info", pattern="^(?i:debug|info|warning|error|critical)$")
     log_format: str = Field("auto", pattern="^(auto|console|json)$")
 
     @field_validator("tasks", "queues", mode="before")
@@ -40,7 +42,8 @@ class Settings(BaseSettings):
         """Return the database's URL, or raise ConfigurationError that says how to set it."""
         if not self.database_url:
             raise ConfigurationError(
-                "no database: set ESTEIRA_DATABASE_URL=postgresql://user:password@host/database, or run `esteira dev`, which brings its own"
+                "no database: set ESTEIRA_DATABASE_URL=postgresql://user:password@host/database,"
+                " or run `esteira dev`, which brings its own"
             )
         return self.database_url
 
@@ -54,5 +57,4 @@ def read_settings(**overrides: object) -> Settings:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
-        name = "_".join(str(part) for part in first["loc"]).upper()
-        raise ConfigurationError(f"ESTEIRA_{name}: {first['msg']}") from None
+        raise ConfigurationError(f"ESTEIRA_{str(first['loc'][0]).upper()}: {first['msg']}") from None

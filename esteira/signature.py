@@ -1,41 +1,65 @@
-"""What a task's function takes and gives, read from its annotations: the payload's schema, its decoding, the result's type."""
+"""What a task's function takes and gives, read from its annotations: payload and result, their types and schema."""
 
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PydanticUndefinedAnnotation,
+    PydanticUserError,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
 
 from esteira.encoding import Encoded, encode
 from esteira.errors import ConfigurationError, InvalidInput
+
+# What pydantic raises for an annotation that it can make nothing of.
+_UNUSABLE = (PydanticUserError, PydanticUndefinedAnnotation)
 
 
 class Signature:
     """Translate between a job's payload and a function's arguments.
 
-    One parameter that is a pydantic model: the payload is that model. Otherwise it is an object of the parameters. A parameter
-    annotated with one of `context_types` receives the context and is no part of the payload.
+    One parameter that is a pydantic model: the payload is that model. Otherwise it is an object of the parameters. A
+    parameter annotated with `context_type` receives the context and is no part of the payload; `other_context_type` is
+    that of functions of the other kind.
     Raises ConfigurationError for a parameter that no JSON can fill.
     """
 
-    def __init__(self, function: Callable[..., Any], context_types: tuple[type, ...]) -> None:
+    def __init__(self, function: Callable[..., Any], context_type: type, other_context_type: type) -> None:
         parameters, returns = _annotations(function)
-        contexts = [name for name, parameter in parameters.items() if parameter.annotation in context_types]
-        self.context_parameter = contexts[0] if contexts else None
-        fields = {name: parameter for name, parameter in parameters.items() if name not in contexts}
-        for name, parameter in fields.items():
+        fields = {}
+        self.context_parameter: str | None = None
+        for name, parameter in parameters.items():
+            subject = f"{function.__qualname__}: the parameter {name}"
             if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-                raise ConfigurationError(f"{function.__qualname__}: the parameter {name} is {parameter.kind.description}; give it a name")
+                raise ConfigurationError(f"{subject} is {parameter.kind.description}; a payload's fields need names")
+            if name.startswith("_"):
+                raise ConfigurationError(f"{subject} is private by its name; fields cannot begin with an underscore")
+            if parameter.annotation is other_context_type:
+                raise ConfigurationError(f"{subject} is to be a {context_type.__name__} in this kind of function")
+            if parameter.annotation is not context_type:
+                fields[name] = parameter
+            elif self.context_parameter is None:
+                self.context_parameter = name
+            else:
+                raise ConfigurationError(f"{subject} is a second {context_type.__name__}; one is enough")
         only = next(iter(fields.values())) if len(fields) == 1 else None
         self._whole = only.name if only and _is_model(only.annotation) else None
         try:
             self._model: type[BaseModel] = only.annotation if only and self._whole else _model_of(function, fields)
             self.returns: TypeAdapter[Any] = TypeAdapter(returns)
             self.payload_schema: dict[str, Any] = self._model.model_json_schema()
-        except PydanticSchemaGenerationError as error:
+        except _UNUSABLE as error:
             raise ConfigurationError(f"{function.__qualname__}: {error}") from None
         self._names = tuple(fields)
 
@@ -44,24 +68,36 @@ class Signature:
         model = self._model.model_validate_json(payload)
         if self._whole:
             return {self._whole: model}
-        return {name: getattr(model, name) for name in self._names}
+        # Not by getattr: a parameter may have the name of one of pydantic's own attributes.
+        return {name: vars(model)[name] for name in self._names}
 
     def encode(self, payload: BaseModel | Mapping[str, Any] | None) -> Encoded:
-        """Validate what somebody wants to enqueue and return its JSON text. Raises InvalidInput."""
+        """Return the JSON text of what somebody wants to enqueue, if the task can read it. Raises InvalidInput."""
         try:
-            model = payload if isinstance(payload, self._model) else self._model.model_validate({} if payload is None else payload)
+            fits = isinstance(payload, self._model)
+            model = payload if fits else self._model.model_validate({} if payload is None else payload)
+            text = encode(model, round_trip=True)
+            self._model.model_validate_json(text)
         except ValidationError as error:
             raise InvalidInput(f"the payload does not fit: {error}") from None
-        return encode(model)
+        return text
 
 
 def return_adapter(function: Callable[..., Any]) -> TypeAdapter[Any]:
-    """Return the adapter of a function's return annotation; without one, of Any."""
+    """Return the adapter of a function's return annotation; of Any without one, or where pydantic cannot use it.
+
+    Raises ConfigurationError for an annotation that names something unknown.
+    """
     while isinstance(function, partial):
         function = function.func
+    # The other annotations are not our business: `db: Connection` may well be imported for type checkers only.
+    own = {name: kind for name, kind in getattr(function, "__annotations__", {}).items() if name == "return"}
     try:
-        return TypeAdapter(_annotations(function)[1])
-    except (ConfigurationError, PydanticSchemaGenerationError, ValueError, TypeError):
+        hints = get_type_hints(SimpleNamespace(__annotations__=own), getattr(function, "__globals__", {}))
+        return TypeAdapter(hints.get("return", Any))
+    except NameError as error:
+        raise _unknown(function, error) from None
+    except PydanticUserError:
         return TypeAdapter(Any)
 
 
@@ -69,11 +105,16 @@ def _annotations(function: Callable[..., Any]) -> tuple[dict[str, inspect.Parame
     try:
         signature = inspect.signature(function, eval_str=True)
     except NameError as error:
-        raise ConfigurationError(
-            f"{function.__qualname__}: {error}; annotations must be importable where the function is defined"
-        ) from None
+        raise _unknown(function, error) from None
     returns = signature.return_annotation
     return dict(signature.parameters), Any if returns is inspect.Signature.empty else returns
+
+
+def _unknown(function: Callable[..., Any], error: NameError) -> ConfigurationError:
+    name = getattr(function, "__qualname__", repr(function))
+    return ConfigurationError(
+        f"{name}: {error}; what annotations name must be imported at run time, and at the top of its module"
+    )
 
 
 def _is_model(annotation: Any) -> bool:
@@ -88,4 +129,8 @@ def _model_of(function: Callable[..., Any], fields: Mapping[str, inspect.Paramet
         )
         for name, parameter in fields.items()
     }
-    return create_model(function.__qualname__, __config__=ConfigDict(extra="forbid", protected_namespaces=()), **definitions)
+    config = ConfigDict(extra="forbid", protected_namespaces=())
+    with warnings.catch_warnings():
+        # A parameter may well be called json, copy or schema, as methods of a model are.
+        warnings.filterwarnings("ignore", message="Field name .* shadows an attribute", category=UserWarning)
+        return create_model(function.__qualname__, __config__=config, **definitions)

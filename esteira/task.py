@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, get_args
 
 from pydantic import BaseModel
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 Executor = Literal["async", "thread", "process"]
+# The database has the last word: which letters and digits a name may hold depends on its locale.
+_NAME = re.compile(r"\w[\w.:/-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,16 @@ class Policy:
     steps: tuple[str, ...]
     version: int
 
+    def __post_init__(self) -> None:
+        check_name(self.queue)
+        for word, known in ((self.priority, get_args(Priority)), (self.executor, get_args(Executor))):
+            if word not in known:
+                raise ConfigurationError(f'"{word}" is none of {", ".join(known)}')
+        if not self.timeout:
+            raise ConfigurationError("a timeout of 0 leaves no time to run")
+        if len(set(self.steps)) < len(self.steps):
+            raise ConfigurationError(f"a step is declared twice: {', '.join(self.steps)}")
+
 
 class Task(Generic[P, R]):
     """A function that workers run. Called, it still is the plain function."""
@@ -48,11 +61,15 @@ class Task(Generic[P, R]):
         self.name = name
         self.function = function
         self.policy = policy
+        check_name(name)
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise ConfigurationError(f"{name}: a generator does nothing when it is called; return the result instead")
         asynchronous = inspect.iscoroutinefunction(function)
         if asynchronous != (policy.executor == "async"):
             kind = "an async function runs" if asynchronous else "a plain function does not run"
             raise ConfigurationError(f'{name}: {kind} in the executor "async"')
-        self.signature = Signature(function, (Context,) if asynchronous else (SyncContext,))
+        contexts = (Context, SyncContext) if asynchronous else (SyncContext, Context)
+        self.signature = Signature(function, *contexts)
         self.__doc__ = function.__doc__
         self.__wrapped__ = function
 
@@ -92,3 +109,9 @@ class Task(Generic[P, R]):
             "steps": list(policy.steps),
             "payload_schema": self.signature.payload_schema,
         }
+
+
+def check_name(name: str) -> None:
+    """Raise ConfigurationError for what cannot name a task or a queue."""
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(f'"{name}" is no name: use 1 to 100 letters, digits, and _ . : / -')

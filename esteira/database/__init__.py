@@ -1,7 +1,7 @@
 """The database, and the only place that imports its drivers: asyncpg for asynchronous code, psycopg for plain code."""
 
-from esteira.database.pool import Connection, Database
 from esteira.database.listener import Listener
+from esteira.database.pool import Connection, Database
 from esteira.database.sqlstates import translated
 from esteira.database.sync import SyncConnection, SyncDatabase
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import structlog
 
 from esteira.database.pool import Database
+from esteira.database.sqlstates import translated
 from esteira.errors import DatabaseUnavailable
 
 CHANNEL = "esteira"
@@ -16,7 +17,7 @@ log = structlog.get_logger()
 
 
 class Listener:
-    """Call back with each notification's payload, and with None after every (re)connect, when any may have been missed."""
+    """Call back with each notification's payload; with None after every (re)connect, when any may have been missed."""
 
     def __init__(self, database: Database, callback: Callable[[str | None], None]) -> None:
         self._database = database
@@ -33,14 +34,17 @@ class Listener:
                 failures += 1
                 log.warning("listener_disconnected", error=str(error))
             # Jitter: after a restart of the database all workers come back, but not at once.
-            await asyncio.sleep(random.uniform(0.1, min(5.0, 0.5 * 2**failures)))  # noqa: S311
+            await asyncio.sleep(random.uniform(0.1, 0.5 * 2 ** min(failures, 3)))  # noqa: S311
 
     async def _listen(self) -> None:
         connection = await self._database.connect()
         gone = asyncio.Event()
         connection.add_termination_listener(lambda _: gone.set())
         try:
-            await connection.add_listener(CHANNEL, lambda _connection, _pid, _channel, payload: self._callback(str(payload)))
+            with translated():
+                await connection.add_listener(
+                    CHANNEL, lambda _connection, _pid, _channel, payload: self._callback(str(payload))
+                )
             self._callback(None)
             await gone.wait()
         finally:

@@ -13,11 +13,14 @@ _TRANSIENT_SECONDS = 5.0
 
 
 def patiently(patience: float) -> dict[str, Any]:
-    """Return tenacity's arguments: transient errors are always tried again, an absent database for `patience` seconds."""
+    """Return tenacity's arguments.
+
+    Transient errors are always tried again, an absent database for `patience` seconds.
+    """
     return {
         "retry": retry_if_exception(lambda error: is_worth_another_try(error, patience)),
         "wait": wait_random_exponential(multiplier=0.05, max=2),
-        "stop": stop_after_delay(max(patience, _TRANSIENT_SECONDS)),
+        "stop": stop_after_delay(patience or _TRANSIENT_SECONDS),
         "reraise": True,
     }
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
-from sqlalchemy import Select
-from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
+from sqlalchemy import Select, make_url
 from tenacity import AsyncRetrying
 
 from esteira.database.patience import is_worth_another_try, patiently
-from esteira.database.sqlstates import translated
+from esteira.database.sqlstates import connection_lost, translated
 
 Record = asyncpg.Record
 if TYPE_CHECKING:
@@ -27,14 +26,21 @@ else:
     Pool = asyncpg.Pool
 
 DEADLINE_SECONDS = 30.0
-_DIALECT = asyncpg_dialect(paramstyle="numeric_dollar")
+# What may last in a session beyond a transaction, but for prepared statements, which the drivers keep account of.
+CLEAN = """
+reset session authorization; reset all; close all; unlisten *;
+select pg_advisory_unlock_all(); discard temp; discard sequences
+"""
+_CLEAN_SECONDS = 5.0
+_DIALECT = make_url("postgresql+asyncpg://").get_dialect()()
 
 
 class Database:
     """Hold a pool of connections to one Postgres, opened when first needed.
 
-    session_name: the sessions' application_name; a worker's are esteira/<worker>/<engine>, by which a rescuer ends them.
+    session_name: the sessions' application_name; a worker's are esteira/<worker>/<engine>: a rescuer ends them by it.
     settings: further settings of the sessions.
+    A pool belongs to its event loop: in another loop (a second asyncio.run) a new one is opened.
     """
 
     def __init__(
@@ -50,33 +56,38 @@ class Database:
 
     async def close(self) -> None:
         """Close the pool; connections in use are given a moment."""
-        if self._pool is not None:
-            pool, self._pool = self._pool, None
-            try:
-                async with asyncio.timeout(5):
-                    await pool.close()
-            except TimeoutError:
-                pool.terminate()
+        pool, self._pool = self._pool, None
+        if pool is None or self._loop is not asyncio.get_running_loop():
+            return
+        try:
+            async with asyncio.timeout(5):
+                await pool.close()
+        except TimeoutError:
+            pool.terminate()
 
     async def connect(self) -> BaseConnection:
         """Open a connection of its own, apart from the pool; the caller closes it."""
         with translated():
-            connection = await asyncpg.connect(self.url, **self._options())
+            connection: BaseConnection = await asyncpg.connect(
+                self.url, command_timeout=DEADLINE_SECONDS, **self._options()
+            )
             await _keep_alive(connection)
             return connection
 
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connection]:
-        """Lend a connection of the pool; the driver's exceptions become Esteira's, the block's own stay what they are."""
+        """Lend a connection of the pool, and leave no trace of what the block did to its session.
+
+        Raises DatabaseUnavailable where there is none or it is lost; other errors of the block stay what they are.
+        """
         with translated():
             pool = await self._open()
             connection = await pool.acquire(timeout=DEADLINE_SECONDS)
         try:
-            with translated(network=False):
+            with connection_lost():
                 yield connection
-                await connection.execute("reset all")
         finally:
-            await pool.release(connection)
+            await _give_back(pool, connection)
 
     async def fetch(self, query: str | Select[Any], *args: object, patience: float = 0) -> list[Record]:
         """Run one statement in a transaction of its own and return its rows.
@@ -109,24 +120,28 @@ class Database:
     async def _fetch(self, statement: str, parameters: Sequence[object]) -> list[Record]:
         pool = await self._open()
         async with pool.acquire(timeout=DEADLINE_SECONDS) as connection:
-            return await connection.fetch(statement, *parameters)
+            try:
+                return await connection.fetch(statement, *parameters, timeout=DEADLINE_SECONDS)
+            except asyncpg.InternalClientError:
+                # It would come back to the pool as if it were in order.
+                connection.terminate()
+                raise
 
     async def _open(self) -> Pool:
         loop = asyncio.get_running_loop()
-        if self._pool is None or self._loop is not loop:
-            async with self._opening:
-                if self._pool is None or self._loop is not loop:
-                    self._pool = await asyncpg.create_pool(
-                        self.url, min_size=0, max_size=self._size, init=_keep_alive, **self._options()
-                    )
-                    self._loop = loop
-        return self._pool
+        if self._loop is not loop:
+            self._loop, self._pool, self._opening = loop, None, asyncio.Lock()
+        async with self._opening:
+            if self._pool is None:
+                self._pool = await asyncpg.create_pool(
+                    self.url, min_size=0, max_size=self._size, init=_keep_alive, **self._options()
+                )
+            return self._pool
 
     def _options(self) -> dict[str, Any]:
         return {
             "timeout": 10,
             "connection_class": _Connection,
-            "command_timeout": DEADLINE_SECONDS,
             "server_settings": {
                 "application_name": self.session_name,
                 # Compiling a claim costs more than running it.
@@ -142,8 +157,25 @@ class Database:
 
 class _Connection(BaseConnection):
     def get_reset_query(self) -> str:
-        """Save the round trip after each statement of ours, which leave no state; `acquire` resets what others used."""
+        """Save the round trip after each statement of ours, which leaves no state; `acquire` cleans up after others."""
         return ""
+
+
+async def _give_back(pool: Pool, connection: asyncpg.pool.PoolConnectionProxy[Record]) -> None:
+    """Give a lent connection back clean, or end it; whatever happens here, what the block did stands."""
+    clean = False
+    try:
+        with suppress(
+            asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError
+        ):
+            await connection.execute(CLEAN, timeout=_CLEAN_SECONDS)
+            clean = True
+    finally:
+        if not clean:
+            # A connection that was lost has gone from the pool by itself, and says so.
+            with suppress(asyncpg.InterfaceError):
+                connection.terminate()
+        await pool.release(connection)
 
 
 async def _keep_alive(connection: Any) -> None:

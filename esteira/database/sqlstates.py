@@ -9,6 +9,7 @@ import asyncpg
 import psycopg
 
 from esteira.errors import (
+    ConfigurationError,
     DatabaseUnavailable,
     EsteiraError,
     IllegalTransition,
@@ -18,10 +19,11 @@ from esteira.errors import (
 )
 
 _OURS: dict[str, type[EsteiraError]] = {"ES001": JobNotFound, "ES002": IllegalTransition, "ES004": InvalidInput}
-# Connection lost, the server shutting down or starting, too many connections, read-only (a standby after a failover).
-_GONE = ("08", "57P0", "53300", "25006")
-# Text that is no JSON or no UTF-8, numbers out of range, values that a CHECK refuses.
-_BAD_DATA = ("22", "23514")
+# Connection lost, no login, no such database, the server shutting down or starting, out of its resources, a session
+# ended for being idle or slow, read-only (a standby after a failover).
+_GONE = ("08", "28", "3D000", "57P0", "53", "25P03", "25P04", "25006")
+# Text that is no JSON or no UTF-8, numbers out of range, values that a CHECK refuses, or larger than Postgres can hold.
+_BAD_DATA = ("22", "23514", "54")
 _TRANSIENT = ("40001", "40P01", "55P03")
 
 
@@ -37,37 +39,59 @@ def is_transient(error: BaseException) -> bool:
 
 def translate(error: BaseException) -> EsteiraError | None:
     """Return our exception for the driver's, or None where it is a bug and should show as what it is."""
-    state = sqlstate_of(error)
-    if state is None:
-        unreachable = OSError | TimeoutError | asyncpg.InterfaceError | psycopg.OperationalError
-        return DatabaseUnavailable(_first_line(error)) if isinstance(error, unreachable) else None
+    text = _first_line(error)
+    state = sqlstate_of(error) or ""
     if state in _OURS:
-        return _OURS[state](_first_line(error))
-    if state.startswith(_GONE):
-        return DatabaseUnavailable(_first_line(error))
-    if state.startswith(_BAD_DATA):
-        return InvalidInput(_first_line(error))
+        return _OURS[state](text)
+    if is_lost_connection(error) or isinstance(error, OSError | TimeoutError):
+        return DatabaseUnavailable(text)
+    # What psycopg itself finds wrong with a value has no SQLSTATE.
+    if state.startswith(_BAD_DATA) or (not state and isinstance(error, psycopg.DataError)):
+        return InvalidInput(text)
     if state in ("3F000", "42P01", "42883"):
-        return SchemaMismatch(f"{_first_line(error)}: run `esteira migrate`")
+        return SchemaMismatch(f"{text}: run `esteira migrate`")
+    if isinstance(error, asyncpg.exceptions.ClientConfigurationError):
+        return ConfigurationError(f"{text}; write the database's URL as postgresql://user:password@host/database")
     return None
 
 
-_DRIVERS = (asyncpg.PostgresError, asyncpg.InterfaceError, psycopg.Error)
+def is_lost_connection(error: BaseException) -> bool:
+    """Tell whether a driver's exception means that there is no connection, or no longer."""
+    state = sqlstate_of(error)
+    if state is not None:
+        return state.startswith(_GONE)
+    if isinstance(error, asyncpg.InterfaceError):
+        # The class also says that a connection was used wrongly, which is a bug and should show as what it is.
+        return any(words in str(error) for words in ("is closed", "is closing", "released back to the pool"))
+    # asyncpg's internal error comes of a statement sent while the server's farewell to an idle session is being read.
+    return isinstance(error, psycopg.OperationalError | asyncpg.InternalClientError)
+
+
+_DRIVERS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, psycopg.Error)
+_FAILURES = (*_DRIVERS, OSError, TimeoutError)
 
 
 @contextmanager
-def translated(*, network: bool = True) -> Iterator[None]:
-    """Turn the drivers' exceptions into Esteira's.
-
-    network: also OSError and TimeoutError; not where the block runs somebody else's code, whose errors they may be.
-    """
+def translated() -> Iterator[None]:
+    """Turn the drivers' exceptions of our own statements into Esteira's."""
     try:
         yield
-    except (*_DRIVERS, *((OSError, TimeoutError) if network else ())) as error:
+    except _FAILURES as error:
         ours = translate(error)
         if ours is None:
             raise
         raise ours from error
+
+
+@contextmanager
+def connection_lost() -> Iterator[None]:
+    """Turn a lost connection into DatabaseUnavailable around somebody else's statements; other errors are theirs."""
+    try:
+        yield
+    except _DRIVERS as error:
+        if is_lost_connection(error):
+            raise DatabaseUnavailable(_first_line(error)) from error
+        raise
 
 
 def _first_line(error: BaseException) -> str:

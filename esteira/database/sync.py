@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -12,8 +12,8 @@ from psycopg_pool import ConnectionPool
 from tenacity import Retrying
 
 from esteira.database.patience import patiently
-from esteira.database.pool import DEADLINE_SECONDS
-from esteira.database.sqlstates import translated
+from esteira.database.pool import CLEAN, DEADLINE_SECONDS
+from esteira.database.sqlstates import connection_lost, translated
 
 SyncConnection = psycopg.Connection[TupleRow]
 
@@ -28,7 +28,10 @@ class SyncDatabase:
             max_size=size,
             open=False,
             timeout=DEADLINE_SECONDS,
+            # psycopg does not notice that an idle connection ended; the round trip is nothing beside a step.
+            check=ConnectionPool.check_connection,
             kwargs={
+                "autocommit": True,
                 "application_name": session_name,
                 "connect_timeout": 10,
                 "keepalives_idle": 5,
@@ -44,11 +47,16 @@ class SyncDatabase:
 
     @contextmanager
     def transaction(self) -> Iterator[SyncConnection]:
-        """Lend a connection for one transaction: committed when the block ends, rolled back when it raises."""
-        with translated(network=False):
-            self._pool.open()
-            with self._pool.connection() as connection, connection.transaction():
-                yield connection
+        """Lend a connection for one transaction: committed when the block ends, rolled back when it raises.
+
+        Raises DatabaseUnavailable where there is none or it is lost; other errors of the block stay what they are.
+        """
+        with self._connection() as connection, connection_lost():
+            try:
+                with connection.transaction():
+                    yield connection
+            finally:
+                _clean(connection)
 
     def fetchall(self, query: str, *args: object, patience: float = 0) -> list[TupleRow]:
         """Run one statement (placeholders are %s) in a transaction of its own and return its rows.
@@ -56,7 +64,7 @@ class SyncDatabase:
         patience: seconds for which it is sent again where the database is away; only for what may happen twice.
         """
         for attempt in Retrying(**patiently(patience)):
-            with attempt, self.transaction() as connection:
+            with attempt, self._connection() as connection, translated():
                 return connection.execute(query.encode(), args).fetchall()
         raise AssertionError("tenacity returns or raises")
 
@@ -64,3 +72,21 @@ class SyncDatabase:
         """Run one statement and return the first value of its first row."""
         rows = self.fetchall(query, *args, patience=patience)
         return rows[0][0] if rows else None
+
+    @contextmanager
+    def _connection(self) -> Iterator[SyncConnection]:
+        with translated():
+            self._pool.open()
+            connection = self._pool.getconn()
+        try:
+            yield connection
+        finally:
+            self._pool.putconn(connection)
+
+
+def _clean(connection: SyncConnection) -> None:
+    """Leave no trace of what a block did to its session, or end it; whatever happens here, what it did stands."""
+    with suppress(psycopg.Error):
+        connection.execute(CLEAN)
+        return
+    connection.close()

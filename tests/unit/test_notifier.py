@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from esteira.database import Database
+from esteira.notifier import PAUSE_SECONDS, Notifier
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    import asyncpg
+
+
+class Watched(Database):
+    """A database that tells which notifications were sent, and when."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.sent: list[tuple[float, set[str]]] = []
+        self.sending = asyncio.Event()
+
+    async def fetch(self, query: Any, *args: Any, patience: float = 0) -> Any:
+        self.sent.append((time.monotonic(), set(args[0])))
+        self.sending.set()
+        return await super().fetch(query, *args, patience=patience)
+
+
+async def test_a_notification_goes_out_at_once_and_reaches_who_listens(
+    database_url: str, connect: Callable[..., Awaitable[asyncpg.Connection[Any]]]
+) -> None:
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    await (await connect()).add_listener("esteira", lambda *hint: heard.put_nowait(hint[3]))
+    database = Database(database_url)
+    notifier = Notifier(database)
+    notifier.notify(["mail"])
+    assert await heard.get() == "mail"
+    await notifier.close()
+    await database.close()
+
+
+async def test_a_burst_becomes_one_at_once_and_one_after_it(database_url: str) -> None:
+    database = Watched(database_url)
+    notifier = Notifier(database)
+    notifier.notify(["a"])
+    await database.sending.wait()
+    for name in ("b", "c", "b") * 100:
+        notifier.notify([name])
+    await notifier.close()
+    (first, queues), (second, trailing) = database.sent
+    assert (queues, trailing) == ({"a"}, {"b", "c"})
+    assert second - first >= PAUSE_SECONDS
+    await database.close()
+
+
+async def test_closing_sends_what_was_noted(database_url: str) -> None:
+    database = Watched(database_url)
+    notifier = Notifier(database)
+    notifier.notify(["a"])
+    await notifier.close()
+    assert [queues for _, queues in database.sent] == [{"a"}]
+    await database.close()
+
+
+async def test_nothing_is_sent_for_nothing(database_url: str) -> None:
+    database = Watched(database_url)
+    notifier = Notifier(database)
+    notifier.notify([])
+    await notifier.close()
+    assert not database.sent
+
+
+async def test_a_notification_that_cannot_be_sent_is_forgotten() -> None:
+    database = Watched("postgresql://127.0.0.1:1/nobody")
+    notifier = Notifier(database)
+    notifier.notify(["a"])
+    await notifier.close()
+    assert len(database.sent) == 1
+
+
+def test_a_notifier_goes_on_in_the_next_event_loop(database_url: str) -> None:
+    database = Watched(database_url)
+    notifier = Notifier(database)
+
+    async def notify_and_leave() -> None:
+        notifier.notify(["a"])
+
+    async def notify_and_close() -> None:
+        notifier.notify(["b"])
+        await notifier.close()
+        await database.close()
+
+    asyncio.run(notify_and_leave())
+    asyncio.run(notify_and_close())
+    assert "b" in database.sent[-1][1]

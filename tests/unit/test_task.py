@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pydantic import BaseModel
+
+from esteira import App, ConfigurationError, Context, InvalidInput, Retry, SyncContext, UnknownTask
+
+if TYPE_CHECKING:
+    from tests.unit.conftest import Belt
+
+
+class Order(BaseModel):
+    id: int
+
+
+def resize(path: str) -> int:
+    return len(path)
+
+
+async def test_a_task_still_is_the_plain_function() -> None:
+    app = App("shop")
+    doubled = app.task()(resize)
+    assert doubled("ab") == 2
+    assert doubled.__doc__ == resize.__doc__
+
+    @app.task()
+    async def double(number: int) -> int:
+        """Double it."""
+        return 2 * number
+
+    assert await double(4) == 8
+    assert double.__doc__ == "Double it."
+
+
+def test_tasks_are_named_after_app_and_function() -> None:
+    app = App("shop")
+    assert app.task()(resize).name == "shop.resize"
+    assert app.task(name="shrink")(resize).name == "shop.shrink"
+    assert app["shop.shrink"].function is resize
+    assert repr(app["shop.resize"]) == "Task('shop.resize')"
+
+
+def test_a_task_that_is_not_declared_is_unknown() -> None:
+    with pytest.raises(UnknownTask, match=r'App\(\'shop\'\) declares no task "shop.nothing"'):
+        App("shop")["shop.nothing"]
+
+
+def test_the_declaration_says_all_that_the_database_needs() -> None:
+    app = App("shop")
+    retry = Retry(attempts=5, first="2s", max="5m")
+    task = app.task(queue="slow", priority="high", retry=retry, timeout="10m", steps=("a", "b"), version=7)(resize)
+    declaration = task.declaration()
+    assert declaration.pop("payload_schema")["required"] == ["path"]
+    assert declaration == {
+        "name": "shop.resize",
+        "version": 7,
+        "queue": "slow",
+        "priority": "high",
+        "max_attempts": 5,
+        "retry_first_seconds": 2,
+        "retry_max_seconds": 300,
+        "timeout_seconds": 600,
+        "executor": "thread",
+        "steps": ["a", "b"],
+    }
+
+
+def test_what_is_not_said_is_as_documented() -> None:
+    policy = App("shop").task()(resize).policy
+    assert (policy.queue, policy.priority, policy.timeout) == ("default", "normal", timedelta(hours=1))
+    assert policy.retry == Retry()
+
+
+def test_the_executor_follows_the_kind_of_function() -> None:
+    async def wait() -> None: ...
+
+    app = App("shop")
+    assert app.task()(wait).policy.executor == "async"
+    assert app.task()(resize).policy.executor == "thread"
+    assert app.task(name="killable", executor="process")(resize).policy.executor == "process"
+
+
+def generator() -> Any:
+    yield 1
+
+
+async def async_generator() -> Any:
+    yield 1
+
+
+async def with_sync_context(ctx: SyncContext) -> None: ...
+def with_async_context(ctx: Context) -> None: ...
+async def wait() -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "hint"),
+    [
+        (wait, {"executor": "thread"}, 'an async function runs in the executor "async"'),
+        (resize, {"executor": "async"}, 'a plain function does not run in the executor "async"'),
+        (resize, {"executor": "fibre"}, '"fibre" is none of async, thread, process'),
+        (resize, {"priority": "urgent"}, '"urgent" is none of low, normal, high, critical'),
+        (resize, {"queue": "no spaces"}, '"no spaces" is no name'),
+        (resize, {"name": "no spaces"}, "is no name"),
+        (resize, {"timeout": 0}, "a timeout of 0"),
+        (resize, {"timeout": "soon"}, '"soon" is not a duration'),
+        (resize, {"steps": ("a", "b", "a")}, "declared twice"),
+        (generator, {}, "a generator does nothing"),
+        (async_generator, {}, "a generator does nothing"),
+        (with_sync_context, {}, "is to be a Context"),
+        (with_async_context, {}, "is to be a SyncContext"),
+    ],
+)
+def test_a_declaration_that_makes_no_sense_is_refused(function: Any, options: dict[str, Any], hint: str) -> None:
+    with pytest.raises(ConfigurationError, match=hint):
+        App("shop").task(**options)(function)
+
+
+def test_a_name_declared_twice_is_refused() -> None:
+    app = App("shop")
+    app.task()(resize)
+    with pytest.raises(ConfigurationError, match=r'"shop\.resize" is declared twice'):
+        app.task()(resize)
+
+
+def test_an_app_needs_a_name_that_can_stand_before_its_tasks() -> None:
+    with pytest.raises(ConfigurationError, match="is no name"):
+        App("my shop")
+
+
+async def test_enqueue_validates_before_it_asks_the_database(app: App, belt: Belt) -> None:
+    task = app.task()(fulfil_plain)
+    with pytest.raises(InvalidInput, match="the payload does not fit"):
+        await task.enqueue({"id": "x"})
+    assert belt.value("select count(*) from esteira.job") == 0
+
+
+async def fulfil_plain(order: Order) -> Order:
+    return order
+
+
+async def test_what_is_enqueued_gives_a_typed_result(app: App, belt: Belt) -> None:
+    task = app.task(queue="default")(fulfil_plain)
+    handle = await task.enqueue(Order(id=3), tags=["a"])
+    job = belt.claim("app.fulfil_plain")
+    assert task.signature.decode(job.payload) == {"order": Order(id=3)}
+    belt.complete(job, '{"id": 3}')
+    assert await handle.result() == Order(id=3)
+    assert (await handle.job()).tags == ["a"]
