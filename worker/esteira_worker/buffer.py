@@ -31,15 +31,20 @@ class Buffer:
         """How many slots wait for a job."""
         return len(self._waiting)
 
-    def ids(self) -> set[UUID]:
-        """Return the ids of the jobs in it."""
-        return {job.id for job in self._jobs}
+    def holds(self) -> set[tuple[UUID, int]]:
+        """Return the (id, attempt) of the jobs in it."""
+        return {(job.id, job.attempt) for job in self._jobs}
 
     def put(self, jobs: Iterable[Claimed]) -> None:
         """Add jobs and wake as many slots."""
         self._jobs.extend(jobs)
-        for _ in range(min(len(self._jobs), len(self._waiting))):
-            self._waiting.popleft().set_result(None)
+        wake = len(self._jobs)
+        while wake and self._waiting:
+            waiting = self._waiting.popleft()
+            # One that was cancelled just now has not left the line yet.
+            if not waiting.done():
+                waiting.set_result(None)
+                wake -= 1
 
     def take_all(self) -> list[Claimed]:
         """Take back what no slot has begun."""

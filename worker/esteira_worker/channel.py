@@ -1,4 +1,4 @@
-"""Messages between a supervisor and its engines, and between an engine and its children: a JSON line each, over a socket pair."""
+"""Messages between a supervisor and its engines, an engine and its children: a JSON line each, over a socket pair."""
 
 from __future__ import annotations
 
@@ -33,6 +33,10 @@ class Channel:
         except OSError:
             return None
         return orjson.loads(line) if line.endswith(b"\n") else None
+
+    def is_closed(self) -> bool:
+        """Tell whether the other end is known to be gone."""
+        return self._reader.at_eof() or self._writer.is_closing()
 
     def close(self) -> None:
         """Close this end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -22,7 +23,10 @@ _CLAIM = (
     "select id, attempt, queue, task, payload, failures, crashes, timeout_seconds, priority, ready_at, claimed_at"
     " from esteira.claim($1, $2, $3, $4, $5, $6, $7, $8)"
 )
+_RUNNING = "select id, attempt from esteira.job_live where worker_id = $1 and engine = $2 and status = 'running'"
 _POLL_SECONDS = 1.0
+# After a claim that found something: what follows it without a notification must not wait for the poll.
+_SOON_SECONDS = 0.1
 _MOST = 2000
 _RECONCILE_SECONDS = 10.0
 # From the second crash on, a job may be what crashes its process: it runs alone, so that bystanders are cleared.
@@ -42,7 +46,7 @@ class Claimer:
         queues: Sequence[str] | None,
         buffer: Buffer,
         settler: Settler,
-        held: Callable[[], set[UUID]],
+        held: Callable[[], set[tuple[UUID, int]]],
     ) -> None:
         self._database = database
         self._owner = (worker_id, engine)
@@ -56,7 +60,8 @@ class Claimer:
         self._wake = asyncio.Event()
         self._rate = _Rate()
         self._next_sweep = self._next_reconcile = self._next_discovery = 0.0
-        self.suspects: list[Claimed] = []
+        self._cautious = False
+        self.suspect: Claimed | None = None
         self.engines = 1
 
     def notified(self, queue: str | None) -> None:
@@ -64,20 +69,27 @@ class Claimer:
         if queue is not None and queue not in self._queues:
             if not self._all_queues:
                 return
-            self._queues.append(queue)
+            self._add_queue(queue)
         self._wake.set()
 
     async def run(self) -> None:
         """Claim until cancelled, or until a suspect was claimed: then return, so that the engine can run it alone."""
-        while not self.suspects:
+        while self.suspect is None:
             try:
                 await self._turn()
             except DatabaseUnavailable as error:
                 log.warning("claim_failed", error=str(error))
-                # The claim may have been stored and its reply lost.
-                self._next_reconcile = 0
-                self._floors.reset()
-                await asyncio.sleep(random.uniform(0.1, 1.0))  # noqa: S311 - not all engines at once
+                await self._begin_anew()
+            except Exception:
+                # Ending the engine would count as a crash of the jobs that it runs.
+                log.exception("claim_failed")
+                await self._begin_anew()
+
+    async def _begin_anew(self) -> None:
+        # The claim may have been stored and its reply lost.
+        self._next_reconcile = 0
+        self._floors.reset()
+        await asyncio.sleep(random.uniform(0.1, 1.0))  # noqa: S311 - not all engines at once
 
     async def _turn(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -95,11 +107,12 @@ class Claimer:
         self._wake.clear()
         self._buffer.demand.clear()
         sweep = now >= self._next_sweep
+        wanted = 1 if self._cautious else wanted
         found = await self._claim(wanted, sweep=sweep)
         if sweep:
             self._schedule_sweep(asyncio.get_running_loop().time() - now)
         if found < wanted and not (sweep and found):
-            await self._wait(self._wake, await self._idle_seconds() if not found else _POLL_SECONDS)
+            await self._wait(self._wake, _SOON_SECONDS if found else await self._idle_seconds())
 
     def _wanted(self) -> int:
         """Return how many to claim: the free slots, and what will be finished while the claim is under way."""
@@ -111,7 +124,9 @@ class Claimer:
 
     async def _claim(self, wanted: int, *, sweep: bool) -> int:
         began = asyncio.get_running_loop().time()
-        rows = await self._database.fetch(_CLAIM, *self._owner, wanted, self._tasks, *self._floors.lanes(self._queues, sweep=sweep))
+        queues = self._queues
+        lanes = self._floors.lanes(queues, sweep=sweep)
+        rows = await self._database.fetch(_CLAIM, *self._owner, wanted, self._tasks, *lanes)
         self._rate.took(asyncio.get_running_loop().time() - began)
         now: datetime = rows[0]["claimed_at"]
         self._floors.saw_clock(now)
@@ -123,7 +138,7 @@ class Claimer:
         else:
             self._floors.claimed(taken)
             if len(rows) < wanted:
-                self._floors.exhausted(self._queues, now)
+                self._floors.exhausted(queues, now)
         self._hand_over(rows)
         return len(rows)
 
@@ -131,15 +146,22 @@ class Claimer:
         # RETURNING comes in the order of the table, not of the queue.
         rows.sort(key=lambda row: (-row["priority"], row["ready_at"], row["id"]))
         jobs = [Claimed(row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7]) for row in rows]
-        if any(job.crashes >= _SUSPECT_CRASHES for job in jobs):
-            self.suspects = [job for job in jobs if job.crashes >= _SUSPECT_CRASHES]
+        suspects = [job for job in jobs if job.crashes >= _SUSPECT_CRASHES]
+        # Where there is one there may be more: they are fetched one by one.
+        self._cautious = bool(suspects)
+        if suspects:
+            self.suspect, *others = suspects
+            # Held while it runs, they would share its crash.
+            self._settler.release(others)
             jobs = [job for job in jobs if job.crashes < _SUSPECT_CRASHES]
         self._buffer.put(jobs)
 
     async def _idle_seconds(self) -> float:
         """Return how long to wait where nothing is ready: to the next future job, at most to the next poll."""
         row = await self._database.fetchrow(
-            "select extract(epoch from esteira.next_ready_at($1, $2) - esteira.now())::float8", self._queues, self._tasks
+            "select extract(epoch from esteira.next_ready_at($1, $2) - esteira.now())::float8",
+            self._queues,
+            self._tasks,
         )
         wait = _POLL_SECONDS * random.uniform(0.9, 1.1)  # noqa: S311
         return wait if row is None or row[0] is None else max(0.0, min(wait, row[0] + 0.001))
@@ -152,15 +174,17 @@ class Claimer:
     async def _discover(self) -> None:
         for row in await self._database.fetch("select esteira.ready_queues()"):
             if row[0] not in self._queues:
-                self._queues.append(row[0])
+                self._add_queue(row[0])
+
+    def _add_queue(self, queue: str) -> None:
+        # A new list: the claim under way did not look into this queue, and must not raise its floor.
+        self._queues = [*self._queues, queue]
 
     async def _reconcile(self) -> None:
         """Give back what the database thinks we run and we do not: claims whose reply never came."""
         held = self._held()
-        rows = await self._database.fetch(
-            "select id, attempt from esteira.job_live where worker_id = $1 and engine = $2 and status = 'running'", *self._owner
-        )
-        stray = [row for row in rows if row["id"] not in held]
+        rows = await self._database.fetch(_RUNNING, *self._owner)
+        stray = [row for row in rows if (row["id"], row["attempt"]) not in held]
         if stray:
             log.warning("stray_jobs_released", jobs=len(stray))
             await self._database.fetch(
@@ -168,11 +192,9 @@ class Claimer:
             )
 
     async def _wait(self, event: asyncio.Event, seconds: float = _POLL_SECONDS) -> None:
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await event.wait()
-        except TimeoutError:
-            pass
         event.clear()
 
 
@@ -188,9 +210,11 @@ class _Rate:
     def ahead(self, finished: int) -> int:
         """Return how many will be finished meanwhile; `finished` counts since the start."""
         now = asyncio.get_running_loop().time()
-        if now - self._at >= 0.001:
-            rate = (finished - self._finished) / (now - self._at)
-            self._per_second += 0.3 * (rate - self._per_second)
+        elapsed = now - self._at
+        if elapsed >= 0.001:
+            rate = (finished - self._finished) / elapsed
+            # The longer ago the last look, the less it says: a fast engine that was given slow jobs must notice.
+            self._per_second += min(1.0, 0.3 + elapsed) * (rate - self._per_second)
             self._finished, self._at = finished, now
         return min(int(2 * self._per_second * self._claim_seconds), _MOST)
 

@@ -17,6 +17,8 @@ from esteira.errors import InvalidInput
 
 _LONGEST_MESSAGE = 10_000
 _LONGEST_TRACEBACK = 30_000
+# Postgres ends the connection on a message of 1 GB, and takes no jsonb of 256 MB.
+_LARGEST_RESULT = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +58,15 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Nothing is left to write: the completing transaction did, or the lease is lost."""
+    """Nothing is left to write: the completing transaction did."""
 
 
-Ending = Completed | Failed | Snoozed | Cancelled | Released | Settled
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Nothing may be written: another attempt holds the job by now."""
+
+
+Ending = Completed | Failed | Snoozed | Cancelled | Released | Settled | Lost
 
 
 def completed(value: Any) -> Completed:
@@ -67,15 +74,23 @@ def completed(value: Any) -> Completed:
     if value is None:
         return _NOTHING
     try:
-        return Completed(encode(value))
+        text = encode(value)
     except InvalidInput as error:
-        return Completed("null", f"the result could not be stored: {clean(str(error), _LONGEST_MESSAGE)}")
+        return unstorable(str(error))
+    if len(text) > _LARGEST_RESULT:
+        return unstorable(f"its {len(text):,} characters are more than {_LARGEST_RESULT:,}; keep it in an object store")
+    return Completed(text)
+
+
+def unstorable(why: str) -> Completed:
+    """Return the ending of a handler whose result Postgres cannot take."""
+    return Completed("null", f"the result could not be stored: {clean(why, _LONGEST_MESSAGE)}")
 
 
 def ending_of(error: BaseException, task: Task[..., Any]) -> Ending:
     """Return what an exception of the handler means for its job."""
     if isinstance(error, LeaseLost):
-        return Settled()
+        return Lost()
     if isinstance(error, Snooze):
         return Snoozed(error.delay)
     hopeless = isinstance(error, (Fail, *task.policy.retry.never_on))
@@ -89,7 +104,8 @@ def bad_payload(error: ValidationError) -> Failed:
 
 def timed_out(seconds: float) -> Failed:
     """Return the ending of an attempt that took too long."""
-    return Failed(_error("TimedOut", f"it ran longer than its timeout of {seconds:g} s"), None, retryable=True, outcome="timed_out")
+    message = f"it ran longer than its timeout of {seconds:g} s"
+    return Failed(_error("TimedOut", message), None, retryable=True, outcome="timed_out")
 
 
 def process_died(code: int) -> Failed:
@@ -101,13 +117,20 @@ def process_died(code: int) -> Failed:
 def failed(error: BaseException, *, retryable: bool) -> Failed:
     """Return the ending of a handler that raised."""
     text = "".join(traceback.format_exception(error))
-    return Failed(_error(type(error).__name__, str(error)), clean(text, _LONGEST_TRACEBACK), retryable)
+    return Failed(_error(type(error).__name__, _message(error)), clean(text, _LONGEST_TRACEBACK), retryable)
 
 
 def clean(text: str, longest: int) -> str:
     """Make text storable: no NUL, no lone surrogates, and not endless."""
     text = text.replace("\0", "\\0").encode(errors="backslashreplace").decode()
     return text if len(text) <= longest else f"{text[: longest // 2]}\n…\n{text[-longest // 2 :]}"
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as second:  # noqa: BLE001 - somebody's __str__: without a message the job could not be settled
+        return f"(its message cannot be had: {type(second).__name__})"
 
 
 def _error(kind: str, message: str) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
+import gc
 import os
-import signal
 import socket
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
@@ -22,15 +24,16 @@ from esteira.settings import Settings
 from esteira_worker.buffer import Buffer
 from esteira_worker.channel import Channel
 from esteira_worker.claimer import Claimer
-from esteira_worker.endings import Released
 from esteira_worker.executors import AsyncExecutor, Executor, ProcessExecutor, ThreadExecutor
-from esteira_worker.kinship import die_with_parent
+from esteira_worker.kinship import die_with_parent, leave_stopping_to_parent
 from esteira_worker.modules import load_tasks
 from esteira_worker.settler import Settler
 from esteira_worker.slot import Slot
 
 _CHECK_SECONDS = 0.2
 _STALE_SECONDS = 2.0
+# After the drain: for handlers to clean up, before whatever they still hold is left to the supervisor.
+_CLEAN_UP_SECONDS = 2.0
 log = structlog.get_logger()
 
 
@@ -43,19 +46,23 @@ class Engine:
         self._database = Database(url, session_name=session_name)
         self._listening = Database(settings.direct_url or url, session_name=session_name)
         self._executors: dict[str, Executor] = {
-            "async": AsyncExecutor(self._database),
+            "async": AsyncExecutor(Database(url, session_name=session_name)),
             "thread": ThreadExecutor(SyncDatabase(url, session_name=session_name), settings.slots),
-            "process": ProcessExecutor(url, session_name, settings.tasks),
+            "process": ProcessExecutor(settings, session_name),
         }
+        # Where steps of async tasks run plain functions: the loop's own default is six threads on two cores.
+        self._threads = ThreadPoolExecutor(max(32, settings.slots), thread_name_prefix="esteira-step")
         self._buffer = Buffer()
         self._settler = Settler(self._database, lambda: self.claimer.notified(None))
         self._slots = [Slot(self._buffer, self._settler, self._executors, tasks) for _ in range(settings.slots)]
+        queues = settings.queues or None
         self.claimer = Claimer(
-            self._database, worker_id, number, sorted(tasks), settings.queues or None, self._buffer, self._settler, self._held
+            self._database, worker_id, number, sorted(tasks), queues, self._buffer, self._settler, self._held
         )
 
     async def run(self, stopping: asyncio.Event, drain_seconds: float) -> None:
-        """Work until told to stop, then drain."""
+        """Work until told to stop, then drain. What cannot be stopped is left running."""
+        asyncio.get_running_loop().set_default_executor(self._threads)
         settling = asyncio.create_task(self._settler.run())
         claiming = asyncio.create_task(self._claim())
         helpers = [
@@ -65,17 +72,18 @@ class Engine:
         for slot in self._slots:
             slot.start()
         stop = asyncio.create_task(stopping.wait())
-        await asyncio.wait([stop, settling, claiming, *helpers], return_when=asyncio.FIRST_COMPLETED)
-        for task in (settling, claiming, *helpers):
-            if task.done():
-                task.result()  # none of these ends by itself: raise what ended it
+        done, _ = await asyncio.wait([stop, settling, claiming, *helpers], return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()  # but for `stop` none of these ends by itself: raise what ended it
         claiming.cancel()
         await asyncio.gather(claiming, return_exceptions=True)
         await self._drain(drain_seconds)
         for task in (settling, *helpers):
             task.cancel()
+        await asyncio.gather(settling, *helpers, return_exceptions=True)
         for executor in self._executors.values():
             await executor.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
         await self._database.close()
 
     def cancel(self, job_ids: set[UUID]) -> None:
@@ -83,24 +91,23 @@ class Engine:
         for slot in self._slots:
             if slot.job is not None and slot.job.id in job_ids:
                 slot.interrupt("cancelled")
-        if not job_ids.isdisjoint(self._buffer.ids()):
+        if any(job_id in job_ids for job_id, _ in self._buffer.holds()):
             self._release_buffer()
 
     async def _claim(self) -> None:
         while True:
             await self.claimer.run()
-            await self._run_suspects()
+            await self._run_suspect()
 
-    async def _run_suspects(self) -> None:
-        """Run the jobs that were there when a process died, twice, one at a time and with nobody beside them."""
+    async def _run_suspect(self) -> None:
+        """Run a job that was there when a process died, twice, with nobody beside it: its crash is nobody else's."""
         self._release_buffer()
         await self._finish_slots()
-        while self.claimer.suspects:
-            job = self.claimer.suspects.pop()
+        await self._settler.drain()
+        job, self.claimer.suspect = self.claimer.suspect, None
+        if job is not None:
             log.warning("job_runs_alone", job_id=str(job.id), task=job.task, crashes=job.crashes)
-            self._slots[0].start(job)
-            self._slots[0].finish()
-            await self._slots[0].ended()
+            await self._slots[0].run_alone(job)
             await self._settler.drain()
         for slot in self._slots:
             slot.start()
@@ -113,16 +120,15 @@ class Engine:
             await asyncio.sleep(_CHECK_SECONDS)
             now = loop.time()
             for slot in self._slots:
-                if slot.job is not None and now >= slot.deadline:
-                    slot.interrupt("timed_out")
+                slot.check(now)
             if self._buffer.taken != taken or not len(self._buffer):
                 taken, moved_at = self._buffer.taken, now
             elif now - moved_at > _STALE_SECONDS:
                 self._release_buffer()
 
     async def _drain(self, seconds: float) -> None:
-        for job in self.claimer.suspects:
-            self._settler.put(job, Released())
+        if self.claimer.suspect is not None:
+            self._settler.release([self.claimer.suspect])
         self._release_buffer()
         log.info("engine_draining", running=sum(slot.job is not None for slot in self._slots), seconds=seconds)
         with contextlib.suppress(TimeoutError):
@@ -130,7 +136,9 @@ class Engine:
                 await self._finish_slots()
         for slot in self._slots:
             slot.interrupt("released")
-        await self._finish_slots()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLEAN_UP_SECONDS):
+                await self._finish_slots()
         await self._settler.drain()
 
     async def _finish_slots(self) -> None:
@@ -139,12 +147,12 @@ class Engine:
         await asyncio.gather(*(slot.ended() for slot in self._slots))
 
     def _release_buffer(self) -> None:
-        for job in self._buffer.take_all():
-            self._settler.put(job, Released())
+        self._settler.release(self._buffer.take_all())
 
-    def _held(self) -> set[UUID]:
-        waiting = self._buffer.ids() | {job.id for job in self.claimer.suspects}
-        return waiting | {slot.job.id for slot in self._slots if slot.job} | self._settler.holds()
+    def _held(self) -> set[tuple[UUID, int]]:
+        """Return the (id, attempt) of all that this engine claimed and has not settled."""
+        jobs = [self.claimer.suspect, *(slot.job for slot in self._slots)]
+        return {(job.id, job.attempt) for job in jobs if job} | self._buffer.holds() | self._settler.holds()
 
 
 async def serve(end: socket.socket) -> None:
@@ -162,16 +170,24 @@ async def serve(end: socket.socket) -> None:
         channel.send("unfit", error=str(error))
         return
     channel.send("ready", tasks=[task.declaration() for task in tasks.values()])
-    if await channel.receive() is None:
+    if not await _told_to_go(channel):
         return
     engine = Engine(settings, UUID(start["worker_id"]), start["engine"], tasks)
     stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # The supervisor decides; a Ctrl-C reaches the whole group.
-        asyncio.get_running_loop().add_signal_handler(number, lambda: None)
+    # What was imported stays: the collector went through all of it again and again, 1 to 2 of 12 µs a job.
+    gc.collect()
+    gc.freeze()
     orders = asyncio.create_task(_obey(channel, engine, stopping))
     await engine.run(stopping, settings.drain_seconds)
     orders.cancel()
+    _leave()
+
+
+async def _told_to_go(channel: Channel) -> bool:
+    while (order := await channel.receive()) is not None and order["kind"] != "stop":
+        if order["kind"] == "go":
+            return True
+    return False
 
 
 async def _obey(channel: Channel, engine: Engine, stopping: asyncio.Event) -> None:
@@ -189,10 +205,19 @@ async def _obey(channel: Channel, engine: Engine, stopping: asyncio.Event) -> No
                 stopping.set()
 
 
+def _leave() -> None:
+    """End the process, whatever threads still run in it: nothing of theirs could be stored any more."""
+    atexit._run_exitfuncs()  # noqa: SLF001 - os._exit forgets them, and an ordinary exit waits for every thread
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(0)
+
+
 def main() -> None:
     """Start from the descriptor of the socket and the supervisor's process id, as the supervisor gives them."""
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     die_with_parent(parent)
+    leave_stopping_to_parent()
     uvloop.run(serve(socket.socket(fileno=descriptor)))
 
 

@@ -1,7 +1,7 @@
 """Floors: where an engine's next claim of each lane begins. A lane is a queue and a priority.
 
-The floor is the (ready_at, id) last claimed in the lane, so that a claim does not step over the dead index entries of all
-jobs taken before. What comes to lie below it is found by a sweep, a claim without floors.
+The floor is the (ready_at, id) last claimed in the lane, so that a claim does not step over the dead index entries of
+all jobs taken before. What comes to lie below it is found by a sweep, a claim without floors.
 """
 
 from __future__ import annotations
@@ -29,11 +29,18 @@ class Floors:
         """Forget all floors: after a reconnect, or when the database's time went back."""
         self._floors.clear()
 
-    def lanes(self, queues: Sequence[str], *, sweep: bool = False) -> tuple[list[str], list[int], list[datetime], list[UUID]]:
+    def lanes(
+        self, queues: Sequence[str], *, sweep: bool = False
+    ) -> tuple[list[str], list[int], list[datetime], list[UUID]]:
         """Return the arrays of the claim: the highest priority of every queue first, then the next."""
         lanes = [(queue, priority) for priority in PRIORITIES for queue in queues]
         pairs = [BOTTOM if sweep else self._floors.get(lane, BOTTOM) for lane in lanes]
-        return [lane[0] for lane in lanes], [lane[1] for lane in lanes], [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        return (
+            [queue for queue, _ in lanes],
+            [priority for _, priority in lanes],
+            [ready_at for ready_at, _ in pairs],
+            [job_id for _, job_id in pairs],
+        )
 
     def claimed(self, taken: Iterable[tuple[str, int, datetime, UUID]]) -> None:
         """Raise the floors to what a claim took; only after its commit."""

@@ -8,10 +8,10 @@ from typing import Any
 from uuid import UUID
 
 from esteira.running import Claimed
-from esteira_worker.endings import Cancelled, Completed, Ending, Failed, Settled, Snoozed
+from esteira_worker.endings import Completed, Ending, Failed, Lost, Settled, Snoozed
 
-_KINDS: dict[str, type[Completed | Failed | Cancelled | Settled]] = {
-    kind.__name__: kind for kind in (Completed, Failed, Cancelled, Settled)
+_KINDS: dict[str, type[Completed | Failed | Settled | Lost]] = {
+    kind.__name__: kind for kind in (Completed, Failed, Settled, Lost)
 }
 
 
@@ -35,7 +35,8 @@ def ending_message(ending: Ending) -> dict[str, Any]:
 
 def ending_from(message: dict[str, Any]) -> Ending:
     """Read an ending."""
-    kind = message.pop("ending")
+    fields = dict(message)
+    kind = fields.pop("ending")
     if kind == "Snoozed":
-        return Snoozed(timedelta(seconds=message["delay"]))
-    return _KINDS[kind](**message)
+        return Snoozed(timedelta(seconds=fields["delay"]))
+    return _KINDS[kind](**fields)

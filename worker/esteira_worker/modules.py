@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from esteira import App, ConfigurationError, Task
@@ -17,8 +17,9 @@ def load_tasks(modules: Iterable[str]) -> dict[str, Task[..., Any]]:
     The current directory is appended to the import path, never put in front of installed packages.
     Raises ConfigurationError for a module that is missing or holds no App, and for a task declared twice.
     """
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
     apps: dict[int, App] = {}
     for name in modules:
         found = [value for value in vars(_import(name)).values() if isinstance(value, App)]
@@ -32,7 +33,9 @@ def load_tasks(modules: Iterable[str]) -> dict[str, Task[..., Any]]:
                 raise ConfigurationError(f'the task "{task.name}" is declared by two Apps')
             tasks[task.name] = task
     if not tasks:
-        raise ConfigurationError("no tasks: name the modules that declare them, e.g. `esteira worker --tasks shop.tasks`")
+        raise ConfigurationError(
+            "no tasks: name the modules that declare them, with `esteira worker --tasks shop.tasks` or ESTEIRA_TASKS"
+        )
     return tasks
 
 
@@ -41,5 +44,6 @@ def _import(name: str) -> Any:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
-            raise ConfigurationError(f'there is no module "{name}" here ({os.getcwd()}) or among the installed packages') from None
+            where = f"here ({Path.cwd()}) or among the installed packages"
+            raise ConfigurationError(f'there is no module "{name}" {where}') from None
         raise

@@ -4,25 +4,44 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from uuid import UUID
 
 import structlog
 
 from esteira.database import Database
-from esteira.errors import DatabaseUnavailable, EsteiraError, InvalidInput
+from esteira.errors import DatabaseUnavailable, InvalidInput
 from esteira.running import Claimed
-from esteira_worker.endings import Cancelled, Completed, Ending, Failed, Released, Settled, Snoozed, clean
+from esteira_worker.endings import (
+    Cancelled,
+    Completed,
+    Ending,
+    Failed,
+    Lost,
+    Released,
+    Settled,
+    Snoozed,
+    failed,
+    unstorable,
+)
 
 _COMPLETE = "select esteira.complete($1, $2, $3, $4)"
+# What shows that an attempt's ending was stored, though the reply to it was lost.
+_STORED = """
+select id, attempt from esteira.job where id = any($1) and status = 'completed'
+union all
+select job_id, attempt from esteira.attempt where job_id = any($1) and outcome not in ('crashed', 'lost')
+"""
 _BATCH = 1000
+_BATCH_CHARACTERS = 32_000_000
 # Beyond this many unsettled jobs (a database that is slow or away) nothing more is claimed.
 _FULL = 5000
 log = structlog.get_logger()
 
 
 class Settler:
-    """Settle endings, each by (id, attempt). While the database is away they wait here, and are sent again with the same token.
+    """Settle endings, each by (id, attempt). While the database is away they wait here, and are sent again as they are.
 
     requeued: called when a job went back to its queue, so that the claimer looks for it at once.
     """
@@ -32,7 +51,8 @@ class Settler:
         self._requeued = requeued
         self._completed: list[tuple[Claimed, Completed]] = []
         self._in_flight: list[tuple[Claimed, Completed]] = []
-        self._others: dict[UUID, asyncio.Task[None]] = {}
+        self._others: dict[asyncio.Task[None], Sequence[Claimed]] = {}
+        self._others_count = 0
         self._work = asyncio.Event()
         self._moved = asyncio.Event()
         self._quiet = asyncio.Event()
@@ -42,11 +62,12 @@ class Settler:
     @property
     def unsettled(self) -> int:
         """How many endings are not written yet."""
-        return len(self._completed) + len(self._in_flight) + len(self._others)
+        return len(self._completed) + len(self._in_flight) + self._others_count
 
-    def holds(self) -> set[UUID]:
-        """Return the ids of the jobs whose endings are not written yet."""
-        return {job.id for job, _ in (*self._completed, *self._in_flight)} | set(self._others)
+    def holds(self) -> set[tuple[UUID, int]]:
+        """Return the (id, attempt) of the jobs whose endings are not written yet."""
+        completed = {(job.id, job.attempt) for job, _ in (*self._completed, *self._in_flight)}
+        return completed | {(job.id, job.attempt) for jobs in self._others.values() for job in jobs}
 
     def put(self, job: Claimed, ending: Ending) -> None:
         """Take an ending; returns at once."""
@@ -54,11 +75,19 @@ class Settler:
             self._completed.append((job, ending))
             self._work.set()
             self._quiet.clear()
-        elif type(ending) is not Settled:
-            self._quiet.clear()
-            self._others[job.id] = asyncio.create_task(self._settle_other(job, ending))
-        else:
+        elif isinstance(ending, Settled | Lost):
             self.settled += 1
+            if isinstance(ending, Lost):
+                _say_lost(job)
+        elif isinstance(ending, Released):
+            self.release([job])
+        else:
+            self._start([job], self._settle_other(job, ending))
+
+    def release(self, jobs: Sequence[Claimed]) -> None:
+        """Give jobs back uncharged; returns at once."""
+        if jobs:
+            self._start(jobs, _persistently(partial(self._release, jobs)))
 
     async def room(self) -> None:
         """Wait while too much is unsettled."""
@@ -76,108 +105,133 @@ class Settler:
             await self._work.wait()
             self._work.clear()
             while self._completed:
-                self._in_flight, self._completed = self._completed[:_BATCH], self._completed[_BATCH:]
-                await _persistently(self._settle_batch)
+                count = self._batch_length()
+                self._in_flight, self._completed = self._completed[:count], self._completed[count:]
+                await _persistently(partial(self._complete, self._in_flight))
                 self.settled += len(self._in_flight)
                 self._in_flight = []
                 self._moved.set()
             self._hush()
 
-    async def _settle_batch(self, *, again: bool) -> None:
-        batch = self._in_flight
+    def _batch_length(self) -> int:
+        size = 0
+        for count, (_, ending) in enumerate(self._completed[:_BATCH]):
+            size += len(ending.result)
+            if size > _BATCH_CHARACTERS:
+                return count or 1
+        return _BATCH
+
+    async def _complete(self, batch: Sequence[tuple[Claimed, Completed]]) -> None:
         try:
-            done = await self._complete(batch)
-        except InvalidInput:
-            # One result that Postgres refuses must not hold up the others, nor its own job.
-            for job, ending in batch:
-                await self._settle_one(job, ending)
-            return
-        if len(done) < len(batch):
-            await self._report_lost([job for job, _ in batch if job.id not in done], again=again)
-
-    async def _settle_one(self, job: Claimed, ending: Completed) -> None:
-        try:
-            done = await self._complete([(job, ending)])
-        except InvalidInput as error:
-            refused = Completed("null", f"the result could not be stored: {clean(str(error), 1000)}")
-            done = await self._complete([(job, refused)])
-        if not done:
-            await self._report_lost([job], again=False)
-
-    async def _complete(self, batch: list[tuple[Claimed, Completed]]) -> set[UUID]:
-        rows = await self._database.fetch(
-            _COMPLETE,
-            [job.id for job, _ in batch],
-            [job.attempt for job, _ in batch],
-            [ending.result for _, ending in batch],
-            [ending.result_error for _, ending in batch],
-        )
-        return {row[0] for row in rows}
-
-    async def _report_lost(self, jobs: list[Claimed], *, again: bool) -> None:
-        if again:
-            # The reply to the first try was lost: what it stored is no lost lease.
             rows = await self._database.fetch(
-                "select id, attempt from esteira.job where id = any($1) and status = 'completed'", [job.id for job in jobs]
+                _COMPLETE,
+                [job.id for job, _ in batch],
+                [job.attempt for job, _ in batch],
+                [ending.result for _, ending in batch],
+                [ending.result_error for _, ending in batch],
             )
-            stored = {(row["id"], row["attempt"]) for row in rows}
-            jobs = [job for job in jobs if (job.id, job.attempt) not in stored]
-        for job in jobs:
-            log.warning("lease_lost", job_id=str(job.id), task=job.task, attempt=job.attempt)
+        except InvalidInput as error:
+            await self._complete_apart(batch, error)
+            return
+        if len(rows) < len(batch):
+            done = {row[0] for row in rows}
+            await self._report_lost([job for job, _ in batch if job.id not in done])
+
+    async def _complete_apart(self, batch: Sequence[tuple[Claimed, Completed]], error: InvalidInput) -> None:
+        """Halve a batch until the result that Postgres refuses is alone, and store its job without it."""
+        if len(batch) == 1:
+            job, ending = batch[0]
+            if ending.result_error is None:
+                await self._complete([(job, unstorable(str(error)))])
+            else:
+                self._start([job], self._settle_other(job, failed(error, retryable=False)))
+            return
+        middle = len(batch) // 2
+        await self._complete(batch[:middle])
+        await self._complete(batch[middle:])
+
+    def _start(self, jobs: Sequence[Claimed], write: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(write)
+        self._others[task] = jobs
+        self._others_count += len(jobs)
+        self._quiet.clear()
+        task.add_done_callback(self._finish)
+
+    def _finish(self, task: asyncio.Task[None]) -> None:
+        jobs = self._others.pop(task)
+        self._others_count -= len(jobs)
+        self.settled += len(jobs)
+        self._moved.set()
+        if not task.cancelled() and (error := task.exception()):
+            log.error("ending_not_written", job_ids=[str(job.id) for job in jobs], error=repr(error))
+        self._hush()
 
     async def _settle_other(self, job: Claimed, ending: Ending) -> None:
         try:
-            await _persistently(lambda again: self._write(job, ending, again=again))
-        except EsteiraError as error:
-            log.error("ending_not_written", job_id=str(job.id), task=job.task, attempt=job.attempt, error=str(error))
-        finally:
-            self.settled += 1
-            del self._others[job.id]
-            self._moved.set()
-            self._hush()
+            await _persistently(partial(self._write, job, ending))
+        except InvalidInput as error:
+            # Such as a snooze until after the end of time.
+            await _persistently(partial(self._write, job, failed(error, retryable=True)))
 
-    async def _write(self, job: Claimed, ending: Ending, *, again: bool) -> None:
+    async def _write(self, job: Claimed, ending: Ending) -> None:
+        token = (job.id, job.attempt)
         match ending:
-            case Failed():
+            case Failed(error, traceback, retryable, outcome):
                 status = await self._database.fetchval(
-                    "select esteira.fail($1, $2, $3, $4, $5, $6)",
-                    job.id, job.attempt, ending.error, ending.traceback, ending.retryable, ending.outcome,
-                )  # fmt: skip
-                log.warning("job_failed", job_id=str(job.id), task=job.task, attempt=job.attempt, status=status)
-            case Snoozed():
-                status = await self._database.fetchval("select esteira.snooze($1, $2, $3)", job.id, job.attempt, ending.delay)
+                    "select esteira.fail($1, $2, $3, $4, $5, $6)", *token, error, traceback, retryable, outcome
+                )
+                if status is not None:
+                    log.warning("job_failed", job_id=str(job.id), task=job.task, attempt=job.attempt, status=status)
+            case Snoozed(delay):
+                status = await self._database.fetchval("select esteira.snooze($1, $2, $3)", *token, delay)
             case Cancelled():
-                status = await self._database.fetchval("select esteira.acknowledge_cancel($1, $2)", job.id, job.attempt)
-            case Released():
-                status = await self._database.fetchval("select esteira.release(array[$1::uuid], array[$2::integer])", job.id, job.attempt) or None
+                status = await self._database.fetchval("select esteira.acknowledge_cancel($1, $2)", *token)
             case _:
                 raise AssertionError(ending)
         if status == "queued":
             self._requeued()
-        if status is None and not (again and await self._ended(job)):
-            log.warning("lease_lost", job_id=str(job.id), task=job.task, attempt=job.attempt)
+        if status is None:
+            await self._report_lost([job])
 
-    async def _ended(self, job: Claimed) -> bool:
-        """The attempt's own row is the evidence that the first try was stored."""
-        return bool(
-            await self._database.fetchval(
-                "select exists (select from esteira.attempt where job_id = $1 and attempt = $2)", job.id, job.attempt
-            )
+    async def _release(self, jobs: Sequence[Claimed]) -> None:
+        released = await self._database.fetchval(
+            "select esteira.release($1, $2)", [job.id for job in jobs], [job.attempt for job in jobs]
         )
+        if released:
+            self._requeued()
+        if released < len(jobs):
+            await self._report_lost(jobs)
+
+    async def _report_lost(self, jobs: Sequence[Claimed]) -> None:
+        rows = await self._database.fetch(_STORED, [job.id for job in jobs])
+        stored = {(row["id"], row["attempt"]) for row in rows}
+        for job in jobs:
+            if (job.id, job.attempt) not in stored:
+                _say_lost(job)
 
     def _hush(self) -> None:
         if not self.unsettled:
             self._quiet.set()
 
 
-async def _persistently(write: Callable[..., object]) -> None:
-    """Call until the database answers; each further time with again=True, since the one before may have been stored."""
+def _say_lost(job: Claimed) -> None:
+    log.warning("lease_lost", job_id=str(job.id), task=job.task, attempt=job.attempt)
+
+
+async def _persistently(write: Callable[[], Awaitable[None]]) -> None:
+    """Call until the database takes it: what was stored already, its reply lost, is fenced and stored no second time.
+
+    Raises InvalidInput, which no further try can mend.
+    """
     failures = 0
     while True:
         try:
-            await write(again=failures > 0)  # type: ignore[misc]
-            return
+            return await write()
+        except InvalidInput:
+            raise
         except DatabaseUnavailable as error:
-            failures += 1
             log.warning("settle_waits", error=str(error))
-            await asyncio.sleep(random.uniform(0.05, min(3.0, 0.2 * 2**failures)))  # noqa: S311
+        except Exception:
+            log.exception("settle_failed")
+        failures += 1
+        await asyncio.sleep(random.uniform(0.05, min(3.0, 0.2 * 2 ** min(failures, 5))))  # noqa: S311 - no secret

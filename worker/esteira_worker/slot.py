@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextvars import Context, copy_context
 from typing import Any, Literal
+
+import structlog
 
 from esteira import Task
 from esteira.running import Claimed
 from esteira_worker.buffer import Buffer
-from esteira_worker.endings import Cancelled, Ending, Released, Settled, timed_out
+from esteira_worker.endings import Cancelled, Ending, Released, failed, timed_out
 from esteira_worker.executors import Executor
 from esteira_worker.settler import Settler
 
-Reason = Literal["cancelled", "timed_out", "released", "lost"]
+Reason = Literal["cancelled", "timed_out", "released"]
 # Handlers that never wait would keep the loop from claiming and settling.
 _JOBS_BETWEEN_YIELDS = 16
+# What a handler that was told to stop may take to clean up, before its job is settled without it.
+GRACE_SECONDS = 5.0
+log = structlog.get_logger()
 
 
 class Slot:
     """Run jobs one after the other, for as long as the engine lives."""
 
-    def __init__(self, buffer: Buffer, settler: Settler, executors: Mapping[str, Executor], tasks: Mapping[str, Task[..., Any]]) -> None:
+    def __init__(
+        self,
+        buffer: Buffer,
+        settler: Settler,
+        executors: Mapping[str, Executor],
+        tasks: Mapping[str, Task[..., Any]],
+    ) -> None:
         self._buffer = buffer
         self._settler = settler
         self._executors = executors
@@ -29,15 +41,22 @@ class Slot:
         self._task: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._reason: Reason | None = None
+        self._disowned = False
         self._finishing = False
+        self._timeout = 0.0
+        self._deadline = 0.0
         self.job: Claimed | None = None
-        self.timeout = 0.0
-        self.deadline = 0.0
 
-    def start(self, first: Claimed | None = None) -> None:
-        """Begin to take jobs, with this one first."""
+    def start(self) -> None:
+        """Begin to take jobs from the buffer."""
         self._finishing = False
-        self._task = asyncio.create_task(self._run(first), name="slot")
+        self._task = asyncio.create_task(self._run(), name="slot")
+
+    async def run_alone(self, job: Claimed) -> None:
+        """Run this job, then end."""
+        self._finishing = True
+        self._task = asyncio.create_task(self._run_one(job), name="slot")
+        await self.ended()
 
     def finish(self) -> None:
         """Take no further job; where none runs, end at once."""
@@ -47,54 +66,94 @@ class Slot:
 
     async def ended(self) -> None:
         """Wait until it has ended."""
-        if self._task is not None:
-            await asyncio.wait([self._task])
-            if not self._task.cancelled():
-                self._task.result()
+        task = None
+        while task is not self._task and self._task is not None:
+            task = self._task
+            await asyncio.wait([task])
+        if task is not None and not task.cancelled():
+            task.result()
 
     def interrupt(self, reason: Reason) -> None:
         """Stop the job that runs now, if it has not been told so already."""
         if self.job is not None and self._reason is None and self._task is not None:
             self._reason = reason
+            self._deadline = self._loop.time() + GRACE_SECONDS
             self._task.cancel()
 
-    async def _run(self, job: Claimed | None) -> None:
+    def check(self, now: float) -> None:
+        """Stop a job past its timeout. Where the handler goes on all the same, settle the job without it.
+
+        The slot stays taken until such a handler ends; whatever it still writes is fenced.
+        """
+        if self.job is None or now < self._deadline:
+            return
+        if self._reason is None:
+            self.interrupt("timed_out")
+        elif not self._disowned:
+            self._disowned = True
+            log.warning("handler_does_not_stop", job_id=str(self.job.id), task=self.job.task, reason=self._reason)
+            self._settler.put(self.job, self._interrupted(self._reason))
+
+    async def _run(self) -> None:
+        clean = copy_context()
         while True:
             for _ in range(_JOBS_BETWEEN_YIELDS):
-                await self._run_one(job or await self._buffer.take())
-                job = None
+                await self._run_one(await self._buffer.take())
                 if self._finishing:
+                    return
+                if not _is_current(clean):
+                    # The handler left context variables behind; the next one must not find them.
+                    self._task = asyncio.create_task(self._run(), name="slot", context=clean)
                     return
             await asyncio.sleep(0)
 
     async def _run_one(self, job: Claimed) -> None:
         task = self._tasks[job.task]
         executor = self._executors[task.policy.executor]
-        self.timeout = job.timeout or task.policy.timeout.total_seconds()
-        self.deadline = self._loop.time() + self.timeout
+        self._timeout = job.timeout or task.policy.timeout.total_seconds()
+        self._deadline = self._loop.time() + self._timeout
         self.job = job
         try:
             ending = await executor.run(job, task)
-        except asyncio.CancelledError:
-            if self._reason is None:
+        except asyncio.CancelledError as error:
+            if self._reason is not None:
+                ending = self._interrupted(self._reason)
+            elif self._task is not None and self._task.cancelling():
                 raise
-            # Ours, not the engine's: the slot goes on.
-            self._task.uncancel()  # type: ignore[union-attr]
-            ending = self._interrupted()
+            else:
+                # Nobody here cancelled it: the handler awaited something that was.
+                ending = failed(error, retryable=True)
+        except Exception as error:  # noqa: BLE001 - no process, no thread: the job's failure, and not the slot's end
+            ending = failed(error, retryable=True)
         finally:
-            self.job = self._reason = None
-        self._settler.put(job, ending)
+            self.job = None
+        if self._reason is None or not self._interruption_over():
+            self._settler.put(job, ending)
         leftover = executor.leftover(job)
         if leftover is not None and not self._finishing:
             await asyncio.wait([leftover])
 
-    def _interrupted(self) -> Ending:
-        match self._reason:
+    def _interruption_over(self) -> bool:
+        """Forget the interruption, also one that the handler swallowed; tell whether its job is settled already."""
+        disowned, self._disowned, self._reason = self._disowned, False, None
+        if self._task is not None:
+            # Left standing, it would make a later job's own CancelledError look like the end of the engine.
+            self._task.uncancel()
+        return disowned
+
+    def _interrupted(self, reason: Reason) -> Ending:
+        match reason:
             case "cancelled":
                 return Cancelled()
             case "timed_out":
-                return timed_out(self.timeout)
+                return timed_out(self._timeout)
             case "released":
                 return Released()
-            case _:
-                return Settled()
+
+
+def _is_current(context: Context) -> bool:
+    """Tell whether nothing was set since; where nothing was, no variable is looked at."""
+    try:
+        return copy_context() == context
+    except Exception:  # noqa: BLE001 - values whose comparison raises
+        return False

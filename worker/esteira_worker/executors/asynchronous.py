@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 
 class AsyncExecutor:
-    """Await the handler."""
+    """Await the handler. database: for the contexts; apart from the engine's own, which must never wait for theirs."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -36,15 +36,18 @@ class AsyncExecutor:
             value = await task.function(**arguments)
             if context is not None:
                 await context.close()
-        except (Exception, SystemExit) as error:
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a handler raises is the end of its job, not of the slot
             if context is None or not context.completed:
                 return ending_of(error, task)
-            log.warning("raised_after_completion", job_id=str(job.id), task=job.task, attempt=job.attempt, error=repr(error))
+            log.warning("raised_after_completion", job_id=str(job.id), task=job.task, error=repr(error))
         return Settled() if context is not None and context.completed else completed(value)
 
-    def leftover(self, job: Claimed) -> asyncio.Future[Any] | None:
+    def leftover(self, _job: Claimed) -> asyncio.Future[Any] | None:
         """Return None: nothing of a cancelled coroutine goes on."""
         return None
 
     async def close(self) -> None:
-        """Hold nothing."""
+        """Let go of the connections."""
+        await self._database.close()

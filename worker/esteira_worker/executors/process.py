@@ -8,38 +8,43 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 from esteira import Task
 from esteira.running import Claimed
+from esteira.settings import Settings
 from esteira_worker.channel import Channel
 from esteira_worker.endings import Ending, process_died
 from esteira_worker.messages import claimed_fields, ending_from
+
+# A process that hung up is given this long to end by itself, so that its own exit code can be told.
+_LAST_BREATH_SECONDS = 2.0
 
 
 class ProcessExecutor:
     """Keep processes that have imported the tasks, one a running job, and use them again."""
 
-    def __init__(self, database_url: str, session_name: str, modules: Sequence[str]) -> None:
-        self._start = {"database_url": database_url, "session_name": session_name, "modules": list(modules)}
+    def __init__(self, settings: Settings, session_name: str) -> None:
+        self._start = {"settings": settings.model_dump(mode="json"), "session_name": session_name}
         self._idle: list[_Child] = []
 
-    async def run(self, job: Claimed, task: Task[..., Any]) -> Ending:
-        """Run the attempt; cancelling it kills the process with its descendants. A process that dies is a failure of its job."""
-        child = self._idle.pop() if self._idle else await _Child.start(self._start)
+    async def run(self, job: Claimed, _task: Task[..., Any]) -> Ending:
+        """Run the attempt; cancelling it kills the process and its descendants. A process that dies fails its job."""
+        child = await self._take()
         try:
-            child.channel.send("run", **claimed_fields(job))
-            message = await child.channel.receive()
+            message = await child.ask(claimed_fields(job))
         except asyncio.CancelledError:
             child.kill()
             raise
         if message is None:
             return process_died(await child.gone())
-        self._idle.append(child)
+        if message.pop("last"):
+            child.kill()
+        else:
+            self._idle.append(child)
         return ending_from(message)
 
-    def leftover(self, job: Claimed) -> asyncio.Future[Any] | None:
+    def leftover(self, _job: Claimed) -> asyncio.Future[Any] | None:
         """Return None: a killed process is gone."""
         return None
 
@@ -48,6 +53,24 @@ class ProcessExecutor:
         for child in self._idle:
             child.kill()
             await child.gone()
+
+    async def _take(self) -> _Child:
+        while self._idle:
+            child = self._idle.pop()
+            if child.is_alive():
+                return child
+            child.kill()
+        starting = asyncio.ensure_future(_Child.start(self._start))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # Cancelled halfway, the process would be nobody's.
+            starting.add_done_callback(self._keep)
+            raise
+
+    def _keep(self, starting: asyncio.Future[_Child]) -> None:
+        if not starting.cancelled() and starting.exception() is None:
+            self._idle.append(starting.result())
 
 
 class _Child:
@@ -67,13 +90,33 @@ class _Child:
         child.channel.send("start", **fields)
         return child
 
+    async def ask(self, fields: dict[str, Any]) -> dict[str, Any] | None:
+        """Have it run a job and return its answer; None: it died. What it forked may hold on to the socket."""
+        self.channel.send("run", **fields)
+        answer = asyncio.ensure_future(self.channel.receive())
+        death = asyncio.ensure_future(self._process.wait())
+        try:
+            await asyncio.wait([answer, death], return_when=asyncio.FIRST_COMPLETED)
+            # What it wrote before it died may not have been read yet.
+            await asyncio.wait([answer], timeout=_LAST_BREATH_SECONDS)
+            return answer.result() if answer.done() else None
+        finally:
+            answer.cancel()
+            death.cancel()
+
+    def is_alive(self) -> bool:
+        return self._process.returncode is None and not self.channel.is_closed()
+
     def kill(self) -> None:
-        # It leads a session of its own, so this reaches its descendants too.
+        # It leads a session of its own, so this reaches its descendants too, also where it is gone itself.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self.channel.close()
 
     async def gone(self) -> int:
-        """Return the exit code once it has ended; negative is a signal."""
-        self.channel.close()
+        """Return the exit code once it and its descendants have ended; negative is a signal."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_BREATH_SECONDS):
+                await self._process.wait()
+        self.kill()
         return await self._process.wait()

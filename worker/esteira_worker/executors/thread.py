@@ -20,24 +20,19 @@ class ThreadExecutor:
     def __init__(self, database: SyncDatabase, slots: int) -> None:
         self._database = database
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix="esteira")
-        self._contexts: dict[UUID, SyncContext] = {}
         self._leftovers: dict[UUID, asyncio.Future[Ending]] = {}
 
     async def run(self, job: Claimed, task: Task[..., Any]) -> Ending:
         """Run the attempt; cancelling it leaves the thread behind (see `leftover`) and makes its context raise."""
-        future = asyncio.get_running_loop().run_in_executor(
-            self._threads, run_plain, job, task, self._database, lambda context: self._contexts.__setitem__(job.id, context)
-        )
+        interruption = _Interruption()
+        future = self._threads.submit(run_plain, job, task, self._database, interruption.began)
         try:
-            ending = await asyncio.shield(future)
+            return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
-            if context := self._contexts.get(job.id):
-                context.interrupt()
-            self._leftovers[job.id] = future
+            if not future.cancel():
+                interruption.interrupt()
+                self._leftovers[job.id] = asyncio.wrap_future(future)
             raise
-        finally:
-            self._contexts.pop(job.id, None)
-        return ending
 
     def leftover(self, job: Claimed) -> asyncio.Future[Ending] | None:
         """Return the thread of a cancelled attempt."""
@@ -47,3 +42,21 @@ class ThreadExecutor:
         """Let the threads end by themselves; whatever they still write is fenced."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._database.close()
+
+
+class _Interruption:
+    """Reach the context of an attempt, whether the thread has made it already or not."""
+
+    def __init__(self) -> None:
+        self._context: SyncContext | None = None
+        self._interrupted = False
+
+    def began(self, context: SyncContext) -> None:
+        self._context = context
+        if self._interrupted:
+            context.interrupt()
+
+    def interrupt(self) -> None:
+        self._interrupted = True
+        if self._context is not None:
+            self._context.interrupt()
