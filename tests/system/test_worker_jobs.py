@@ -15,7 +15,7 @@ import pytest
 from tests.worker.processes import MODULE, Jobs, Worker, eventually, is_alive, running_worker
 
 if TYPE_CHECKING:
-    from tests.conftest import PostgresServer
+    from tests.postgres import PostgresServer
 
 TASKS = Path(__file__).parents[1] / "worker" / f"{MODULE}.py"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from esteira.embedded import EmbeddedPostgres
-from tests.conftest import INSTALL, open_folder
+from tests.postgres import INSTALL, open_folder
 from tests.system.conftest import StartWorker
 from tests.worker.processes import Jobs, eventually, is_alive
 
