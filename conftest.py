@@ -17,12 +17,20 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 import pytest_asyncio
+import structlog
 
 from esteira.embedded import find_bin_dir
 from tests.postgres import INSTALL, Clock, PostgresServer, Psql, open_folder, running_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+
+@pytest.fixture(autouse=True)
+def default_logging() -> Iterator[None]:
+    """Logging as it was: a program's main that a test called would go on writing to that test's closed stderr."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

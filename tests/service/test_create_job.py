@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     import asyncpg
     import httpx
-    from conftest import FakeWorker
+
+    from tests.service.conftest import FakeWorker
 
 THOUSAND_DIGITS = "9" * 1000
 

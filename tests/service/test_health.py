@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     import asyncpg
     import httpx
-    from conftest import FakeWorker
     from fastapi import FastAPI
 
     from esteira_service.state import State
+    from tests.service.conftest import FakeWorker
 
 # Nothing listens on the discard port.
 NOWHERE = "postgresql://nobody@127.0.0.1:9/none"

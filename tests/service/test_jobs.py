@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     import httpx
-    from conftest import FakeWorker
 
     from esteira_service.state import State
+    from tests.service.conftest import FakeWorker
 
 
 @pytest_asyncio.fixture

@@ -7,9 +7,10 @@ import pytest
 
 if TYPE_CHECKING:
     import httpx
-    from conftest import Clock, FakeWorker
 
     from esteira_service.state import State
+    from tests.postgres import Clock
+    from tests.service.conftest import FakeWorker
 
 
 async def ids(http: httpx.AsyncClient, query: str) -> list[str]:

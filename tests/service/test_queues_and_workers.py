@@ -6,9 +6,9 @@ import pytest
 
 if TYPE_CHECKING:
     import httpx
-    from conftest import FakeWorker
 
     from esteira_service.state import State
+    from tests.service.conftest import FakeWorker
 
 
 async def test_queues_show_their_depth_and_who_serves_them(

@@ -19,7 +19,7 @@ from esteira_service.exposure import is_loopback
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from conftest import FakeWorker
+    from tests.service.conftest import FakeWorker
 
 
 class Service:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     import httpx
-    from conftest import FakeWorker
 
     from esteira_service.state import State
+    from tests.service.conftest import FakeWorker
 
 
 async def enqueue(state: State, count: int = 1) -> list[UUID]:

@@ -36,7 +36,7 @@ def test_the_wheel_holds_our_four_packages_and_nothing_else(wheel: list[str]) ->
     ],
 )
 def test_every_source_file_and_frozen_sql_file_is_in_the_wheel(wheel: list[str], package: str, source: str) -> None:
-    files = [path for path in (ROOT / source).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    files = [path for path in (ROOT / source).rglob("*") if path.suffix in (".py", ".sql", ".mako", ".typed")]
     assert files
     assert {f"{package}/{path.relative_to(ROOT / source).as_posix()}" for path in files} <= set(wheel)
 
