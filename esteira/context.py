@@ -102,20 +102,21 @@ class Context:
         self._check()
         await self._progress.flush()
         token = (self._job.id, self._job.attempt)
-        async with self._database.acquire() as connection, connection.transaction():
-            with translated():
-                held = await connection.fetchval("select esteira.hold($1, $2)", *token)
-            if not held:
-                raise self._job.lease_lost()
-            tx = Transaction(connection)
-            yield tx
-            result = required(tx.result)
-            with translated():
-                settled = await connection.fetchval(
-                    "select esteira.complete(array[$1::uuid], array[$2::integer], array[$3::jsonb])", *token, result
-                )
-            if settled is None:
-                raise self._job.lease_lost()
+        with self._steps.completing():
+            async with self._database.acquire() as connection, connection.transaction():
+                with translated():
+                    held = await connection.fetchval("select esteira.hold($1, $2)", *token)
+                if not held:
+                    raise self._job.lease_lost()
+                tx = Transaction(connection)
+                yield tx
+                result = required(tx.result)
+                with translated():
+                    settled = await connection.fetchval(
+                        "select esteira.complete(array[$1::uuid], array[$2::integer], array[$3::jsonb])", *token, result
+                    )
+                if settled is None:
+                    raise self._job.lease_lost()
         self.completed = True
 
     async def progress(self, share: float | None = None, message: str | None = None) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -75,10 +76,26 @@ class Steps:
         self._declared = declared
         self._used: set[str] = set()
         self._reached = 0
+        self._completing = False
         self.finished: Mapping[str, str] | None = None
+
+    @contextmanager
+    def completing(self) -> Iterator[None]:
+        """Stand for the open completing transaction: it holds the job's row, so a checkpoint in it waits for itself."""
+        self._refuse_while_completing()
+        self._completing = True
+        try:
+            yield
+        finally:
+            self._completing = False
+
+    def _refuse_while_completing(self) -> None:
+        if self._completing:
+            raise ConfigurationError("this cannot be done inside ctx.transaction(): finish all steps before it")
 
     def begin(self, name: str, function: Callable[..., Any]) -> Step:
         """Begin a step. Raises ConfigurationError for a name that was used in this run, is not declared, or is none."""
+        self._refuse_while_completing()
         if name in self._used:
             raise ConfigurationError(f'the step "{name}" was used in this run already: each step needs its own name')
         if self._declared and name not in self._declared:

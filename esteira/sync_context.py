@@ -101,7 +101,7 @@ class SyncContext:
         self._check()
         self._progress.flush()
         token = (self._job.id, self._job.attempt)
-        with self._database.transaction() as connection:
+        with self._steps.completing(), self._database.transaction() as connection:
             if not _ask(connection, "select esteira.hold(%s, %s)", *token):
                 raise self._job.lease_lost()
             tx = SyncTransaction(connection)

@@ -412,6 +412,14 @@ async def test_nothing_can_follow_the_completing_transaction(context: MakeContex
             await late
 
 
+async def test_a_step_inside_the_completing_transaction_is_refused_at_once(context: MakeContext, job: Claimed) -> None:
+    ctx = context(job)
+    async with ctx.transaction() as tx:
+        with pytest.raises(ConfigurationError, match="finish all steps before it"):
+            await ctx.step("late", Counter().run)
+        await tx.complete()
+
+
 async def test_the_handlers_own_database_errors_stay_what_they_are(context: MakeContext, job: Claimed) -> None:
     async def break_a_rule(db: Connection) -> None:
         await db.execute("create table rule (n int check (n > 0))")

@@ -46,8 +46,9 @@ class Engine:
         self._database = Database(url, session_name=session_name)
         self._listening = Database(settings.direct_url or url, session_name=session_name)
         self._executors: dict[str, Executor] = {
-            "async": AsyncExecutor(Database(url, session_name=session_name)),
-            "thread": ThreadExecutor(SyncDatabase(url, session_name=session_name), settings.slots),
+            # A connection for each slot: all may be in their transactions at once. They are opened when first needed.
+            "async": AsyncExecutor(Database(url, session_name=session_name, size=settings.slots)),
+            "thread": ThreadExecutor(SyncDatabase(url, session_name=session_name, size=settings.slots), settings.slots),
             "process": ProcessExecutor(settings, session_name),
         }
         # Where steps of async tasks run plain functions: the loop's own default is six threads on two cores.

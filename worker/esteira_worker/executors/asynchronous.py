@@ -40,6 +40,8 @@ class AsyncExecutor:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises is the end of its job, not of the slot
             if context is None or not context.completed:
+                if context is not None:
+                    await context.close()
                 return ending_of(error, task)
             log.warning("raised_after_completion", job_id=str(job.id), task=job.task, error=repr(error))
         return Settled() if context is not None and context.completed else completed(value)

@@ -46,6 +46,8 @@ def _run(job: Claimed, task: Task[..., Any], database: SyncDatabase, began: Call
             context.close()
     except BaseException as error:  # noqa: BLE001 - whatever a function raises is the end of its job, not of the thread
         if context is None or not context.completed:
+            if context is not None:
+                context.close()
             return ending_of(error, task)
         log.warning("raised_after_completion", job_id=str(job.id), task=job.task, error=repr(error))
     return Settled() if context is not None and context.completed else completed(value)
