@@ -100,4 +100,4 @@ python:
 
 .PHONY: clean
 clean: ## remove the virtual environment and what tools left behind
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist $(EXAMPLE)/.esteira-demo

@@ -64,7 +64,7 @@ class App:
 
     def task(
         self,
-        *,
+        *bare: object,
         name: str | None = None,
         queue: str = "default",
         priority: Priority = "normal",
@@ -80,6 +80,10 @@ class App:
         ones. steps: the names of its steps, in order, so that progress follows from them. version: raise it when the
         declaration changes; workers with a lower one then no longer overwrite it. Raises ConfigurationError.
         """
+        if bare:
+            raise ConfigurationError("write @app.task() with parentheses, also where nothing stands in them")
+        if retry is not None and not isinstance(retry, Retry):
+            raise ConfigurationError(f"retry={retry!r} is to be a Retry, such as Retry(attempts=3)")
 
         def decorate(function: Callable[..., Any]) -> Any:
             full_name = f"{self.name}.{name or function.__name__}"

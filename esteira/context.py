@@ -96,8 +96,8 @@ class Context:
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Open the completing transaction: the handler's writes and the job's completion commit together or not at all.
 
-        Call `tx.complete(value)` in it. Leaving the block commits both, or raises LeaseLost and keeps nothing. Without
-        that call it keeps nothing either, and raises ConfigurationError.
+        Call `await tx.complete(value)` in it. Leaving the block commits both, or raises LeaseLost and keeps nothing.
+        Without that call it keeps nothing either, and raises ConfigurationError.
         """
         self._check()
         await self._progress.flush()

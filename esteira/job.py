@@ -81,6 +81,8 @@ class Job(BaseModel):
         for column in _JSON_COLUMNS:
             if isinstance(values.get(column), str):
                 values[column] = decode(values[column])
+        # Four bytes in the table: what lies behind the sixth digit is noise.
+        values["progress"] = round(values["progress"], 6)
         run_time = values.pop("run_time", None)
         result_error = values.pop("result_error", None)
         return cls(

@@ -142,7 +142,8 @@ def required(result: str | None) -> str:
     """Return the result of a completing transaction. Raises ConfigurationError where its block set none."""
     if result is None:
         raise ConfigurationError(
-            "the block ended without tx.complete(…); for writes that do not end the job use ctx.step_transaction"
+            "the block ended without tx.complete(…), which an async task awaits; "
+            "for writes that do not end the job use ctx.step_transaction"
         )
     return result
 

@@ -42,6 +42,7 @@ _LIST_ITEM: dict[str, Any] = {
         "attempts": f"{_PATH}/attempts",
         "explain": f"{_PATH}/explain",
         "cancel": f"{_PATH}/cancel",
+        "retry": None,
     },
 }
 _BODIES: dict[str, Any] = {"payload": {"id": 1, "customer": "a", "amount": 5}, "result": None}
@@ -55,7 +56,12 @@ _NEW: dict[str, Any] = {
     "started_at": None,
     "execution_time_seconds": None,
 }
-_ENDED: dict[str, Any] = {"done": True, "finished_at": "2026-03-01T09:00:12Z", "poll_after_seconds": None}
+_ENDED: dict[str, Any] = {
+    "done": True,
+    "finished_at": "2026-03-01T09:00:12Z",
+    "poll_after_seconds": None,
+    "links": {**_LIST_ITEM["links"], "cancel": None},
+}
 
 RUNNING = {**_LIST_ITEM, **_BODIES}
 QUEUED = {**RUNNING, **_NEW}
@@ -65,6 +71,7 @@ UNKNOWN_TASK = {
 }
 COMPLETED = {**RUNNING, **_ENDED, "status": "completed", "progress": 1.0, "result": {"charge": "ch_1", "pages": 20}}
 CANCELLED = {**QUEUED, **_ENDED, "status": "cancelled", "reason": "cancelled"}
+CANCELLED["links"] = {**CANCELLED["links"], "retry": f"{_PATH}/retry"}
 STOPPING = {**RUNNING, "cancel_requested_at": "2026-03-01T09:00:12Z"}
 PAGE = {"items": [_LIST_ITEM], "next": "AZdtPFpefDqdLgtvah8rPA"}
 STEPS = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
-from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -97,7 +96,8 @@ class Links(BaseModel):
     steps: str
     attempts: str
     explain: str
-    cancel: str
+    cancel: str | None = Field(description="Null once the job has ended.")
+    retry: str | None = Field(description="Null unless the job is dead or cancelled.")
 
 
 class JobView(Job):
@@ -109,7 +109,7 @@ class JobView(Job):
     @classmethod
     def of(cls, job: Job, **changes: Any) -> JobView:
         """Show a job; `changes` replace its values."""
-        return cls(**{**vars(job), "poll_after_seconds": poll_after(job), "links": _links(job.id), **changes})
+        return cls(**{**vars(job), "poll_after_seconds": poll_after(job), "links": _links(job), **changes})
 
 
 class JobPage(BaseModel):
@@ -168,14 +168,15 @@ def poll_after(job: Job) -> int | None:
     return max(1, min(30, int((now - (job.started_at or job.run_at)).total_seconds()) // 10))
 
 
-def _links(job_id: UUID) -> dict[str, str]:
-    path = f"/v1/jobs/{job_id}"
+def _links(job: Job) -> dict[str, str | None]:
+    path = f"/v1/jobs/{job.id}"
     return {
         "self": path,
         "steps": f"{path}/steps",
         "attempts": f"{path}/attempts",
         "explain": f"{path}/explain",
-        "cancel": f"{path}/cancel",
+        "cancel": None if job.done else f"{path}/cancel",
+        "retry": f"{path}/retry" if job.status in ("dead", "cancelled") else None,
     }
 
 

@@ -35,6 +35,7 @@ async def test_a_running_job_shows_how_far_it_is(http: httpx.AsyncClient, worker
         "attempts": f"/v1/jobs/{job}/attempts",
         "explain": f"/v1/jobs/{job}/explain",
         "cancel": f"/v1/jobs/{job}/cancel",
+        "retry": None,
     }
 
 
@@ -42,6 +43,7 @@ async def test_a_dead_job_shows_its_error(http: httpx.AsyncClient, worker: FakeW
     assert await worker.fail((await worker.claim())[0], retryable=False) == "dead"
     shown = (await http.get(f"/v1/jobs/{job}")).json()
     assert (shown["status"], shown["reason"], shown["done"]) == ("dead", "not_retryable", True)
+    assert (shown["links"]["cancel"], shown["links"]["retry"]) == (None, f"/v1/jobs/{job}/retry")
     assert shown["error"].items() >= {"type": "ValueError", "message": "no such video", "attempt": 1}.items()
     assert shown["poll_after_seconds"] is None
 

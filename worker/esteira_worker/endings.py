@@ -11,10 +11,11 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from esteira import Fail, LeaseLost, Snooze, Task
+from esteira import ConfigurationError, Fail, LeaseLost, Snooze, Task
 from esteira.encoding import encode
 from esteira.errors import InvalidInput
 
+_LONGEST_LOGGED = 500
 _LONGEST_MESSAGE = 10_000
 _LONGEST_TRACEBACK = 30_000
 # Postgres ends the connection on a message of 1 GB, and takes no jsonb of 256 MB.
@@ -93,7 +94,8 @@ def ending_of(error: BaseException, task: Task[..., Any]) -> Ending:
         return Lost()
     if isinstance(error, Snooze):
         return Snoozed(error.delay)
-    hopeless = isinstance(error, (Fail, *task.policy.retry.never_on))
+    # A misused step or transaction is a defect of the handler: no further attempt mends it.
+    hopeless = isinstance(error, (Fail, ConfigurationError, *task.policy.retry.never_on))
     return failed(error, retryable=not hopeless)
 
 
@@ -118,6 +120,12 @@ def failed(error: BaseException, *, retryable: bool) -> Failed:
     """Return the ending of a handler that raised."""
     text = "".join(traceback.format_exception(error))
     return Failed(_error(type(error).__name__, _message(error)), clean(text, _LONGEST_TRACEBACK), retryable)
+
+
+def shown(error: str) -> dict[str, str]:
+    """Return what the log says of an error {type, message}, JSON text."""
+    fields = orjson.loads(error)
+    return {"error": fields["type"], "message": clean(fields["message"], _LONGEST_LOGGED)}
 
 
 def clean(text: str, longest: int) -> str:

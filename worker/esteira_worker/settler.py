@@ -23,6 +23,7 @@ from esteira_worker.endings import (
     Settled,
     Snoozed,
     failed,
+    shown,
     unstorable,
 )
 
@@ -181,7 +182,7 @@ class Settler:
                     "select esteira.fail($1, $2, $3, $4, $5, $6)", *token, error, traceback, retryable, outcome
                 )
                 if status is not None:
-                    log.warning("job_failed", job_id=str(job.id), task=job.task, attempt=job.attempt, status=status)
+                    log.warning("job_failed", **_fields(job), status=status, **shown(error))
             case Snoozed(delay):
                 status = await self._database.fetchval("select esteira.snooze($1, $2, $3)", *token, delay)
             case Cancelled():
@@ -215,7 +216,11 @@ class Settler:
 
 
 def _say_lost(job: Claimed) -> None:
-    log.warning("lease_lost", job_id=str(job.id), task=job.task, attempt=job.attempt)
+    log.warning("lease_lost", **_fields(job))
+
+
+def _fields(job: Claimed) -> dict[str, object]:
+    return {"job_id": str(job.id), "task": job.task, "attempt": job.attempt}
 
 
 async def _persistently(write: Callable[[], Awaitable[None]]) -> None:

@@ -26,7 +26,7 @@ from .clips import clip
 from .tasks import STEPS
 
 CLIP = "bigbuckbunny.mp4"
-DATA = Path(os.environ.get("DEMO_DATA", ".esteira-demo"))
+DATA = Path(os.environ.get("DEMO_DATA", ".esteira-demo")).resolve()
 KILL_AFTER = "prnu"
 PATIENCE_SECONDS = 180.0
 console = Console(highlight=False)
@@ -52,8 +52,8 @@ def main() -> int:
             steps = _watch(http, esteira, analysis["id"], started)
             _verify(http, esteira, analysis["id"], steps)
             _show_report(http, analysis["id"])
-            _show_where_to_look(esteira, address, analysis)
             if not once:
+                _show_where_to_look(esteira, address, analysis)
                 console.print("\nEverything goes on running. Ctrl-C ends it.")
                 signal.pause()
     except KeyboardInterrupt:
