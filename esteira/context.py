@@ -84,7 +84,7 @@ class Context:
         if stored is not None:
             return step.decode(stored)  # type: ignore[no-any-return]
         await self._progress.flush()
-        async with self._database.acquire() as connection, connection.transaction():
+        async with self._database.acquire(patience=PATIENCE_SECONDS) as connection, connection.transaction():
             text, value = step.encode(await function(connection))
             with translated():
                 saved = await connection.fetchval(_SAVE_STEP, *self._checkpoint(step, text))
@@ -103,7 +103,7 @@ class Context:
         await self._progress.flush()
         token = (self._job.id, self._job.attempt)
         with self._steps.completing():
-            async with self._database.acquire() as connection, connection.transaction():
+            async with self._database.acquire(patience=PATIENCE_SECONDS) as connection, connection.transaction():
                 with translated():
                     held = await connection.fetchval("select esteira.hold($1, $2)", *token)
                 if not held:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from esteira.errors import ConfigurationError
+
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*)(:\d+)?")
 
 
 class Settings(BaseSettings):
@@ -45,7 +48,22 @@ class Settings(BaseSettings):
                 "no database: set ESTEIRA_DATABASE_URL=postgresql://user:password@host/database,"
                 " or run `esteira dev`, which brings its own"
             )
+        _check_url(self.database_url)
         return self.database_url
+
+
+def _check_url(url: str) -> None:
+    """Raise ConfigurationError for an address that the drivers would stumble over, saying nothing of what is in it."""
+    scheme, _, rest = url.partition("://")
+    authority = re.split("[/?]", rest, maxsplit=1)[0]
+    hosts = authority.rpartition("@")[2]
+    # An "@" behind the hosts is the end of a password that held a "/" or "?".
+    usable = scheme in ("postgresql", "postgres") and "#" not in url and "@" not in rest[len(authority) :]
+    if not usable or not all(_HOST.fullmatch(host) for host in hosts.split(",")):
+        raise ConfigurationError(
+            "ESTEIRA_DATABASE_URL is to be of the form postgresql://user:password@host:port/database;"
+            " write special characters of the password as percent codes (# is %23, / is %2F, ? is %3F, @ is %40)"
+        )
 
 
 def read_settings(**overrides: object) -> Settings:

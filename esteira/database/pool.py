@@ -75,14 +75,17 @@ class Database:
             return connection
 
     @asynccontextmanager
-    async def acquire(self) -> AsyncIterator[Connection]:
+    async def acquire(self, *, patience: float = 0) -> AsyncIterator[Connection]:
         """Lend a connection of the pool, and leave no trace of what the block did to its session.
 
+        patience: seconds for which one is asked for again where the database is away or has none left.
         Raises DatabaseUnavailable where there is none or it is lost; other errors of the block stay what they are.
         """
         with translated():
             pool = await self._open()
-            connection = await pool.acquire(timeout=DEADLINE_SECONDS)
+            async for attempt in AsyncRetrying(**patiently(patience)):
+                with attempt:
+                    connection = await pool.acquire(timeout=DEADLINE_SECONDS)
         try:
             with connection_lost():
                 yield connection

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from esteira.errors import EsteiraError
 from esteira_service.problems import KINDS, InputError, Refusal, invalid, json_pointer, problem, refusal_of
@@ -36,9 +37,15 @@ def add_handlers(app: FastAPI, routes: Sequence[APIRoute]) -> None:
 
     app.exception_handler(Refusal)(refused)
     app.exception_handler(EsteiraError)(failed)
+    app.exception_handler(ClientDisconnect)(_gone)
     app.exception_handler(RequestValidationError)(_invalid_parameters)
     app.exception_handler(HTTPException)(misrouted)
     app.exception_handler(Exception)(unexpected)
+
+
+async def _gone(_request: Request, _error: ClientDisconnect) -> Response:
+    """Answer nobody: the client hung up in the middle of its body, and nothing was stored."""
+    return Response(status_code=400)
 
 
 async def _invalid_parameters(_request: Request, error: RequestValidationError) -> Response:

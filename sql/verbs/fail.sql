@@ -11,6 +11,9 @@ declare
     pause interval;
     told jsonb := coalesce(error, '{"type": "Error", "message": "it gave no reason"}');
 begin
+    if jsonb_typeof(told -> 'type') is distinct from 'string' or jsonb_typeof(told -> 'message') is distinct from 'string' then
+        raise exception 'an error is an object {"type": "…", "message": "…"}, not %', told using errcode = 'ES004';
+    end if;
     perform from esteira.job_live as job
     where job.id = fail.id and job.attempt = fail.attempt and job.status = 'running'
     for update;

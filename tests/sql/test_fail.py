@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
@@ -73,3 +74,16 @@ async def test_the_backoff_doubles_up_to_its_longest_and_is_spread_over_all_of_i
         assert 0 <= low < longest * 0.05
         assert longest * 0.95 < high <= longest
         assert longest * 0.45 < mean < longest * 0.55
+
+
+async def test_an_error_that_no_reader_understands_is_refused(queue: Any) -> None:
+    job = await queue.running()
+    for error in ("{}", "null", "[1]", '{"type": 5, "message": null}'):
+        with pytest.raises(asyncpg.PostgresError, match="an error is an object") as refused:
+            await queue.connection.fetch("select esteira.fail($1, 1, $2)", job, error)
+        assert refused.value.sqlstate == "ES004"
+
+
+async def test_the_longest_backoff_is_a_year(queue: Any) -> None:
+    pause = "select max(esteira.backoff(40, 9e15, 9e15)) between '1 day' and '365 days' from generate_series(1, 50)"
+    assert await queue.connection.fetchval(pause)

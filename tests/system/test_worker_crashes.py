@@ -153,3 +153,12 @@ def test_a_module_that_breaks_later_stops_no_other_engine(
     assert jobs.ended(jobs.enqueue("t.add", {"a": 1, "b": 1}))["result"] == 2
     module.write_text(source)
     eventually(lambda: len(worker.events("engine_started")) == 3)
+
+
+def test_an_engine_whose_loop_is_stopped_dies_though_a_thread_never_ends(jobs: Jobs, start_worker: StartWorker) -> None:
+    ready(start_worker(slots=3))
+    assert jobs.ended(jobs.enqueue("t.never_end"))["reason"] == "attempts_exhausted"
+    poison = jobs.enqueue("t.stop_the_loop")
+    innocent = jobs.enqueue("t.add", {"a": 1, "b": 2})
+    assert jobs.ended(innocent)["result"] == 3
+    assert jobs.ended(poison)["reason"] == "crashed"

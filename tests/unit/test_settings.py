@@ -55,3 +55,36 @@ def test_an_error_in_a_list_names_the_variable_too() -> None:
 def test_a_missing_database_says_what_to_set() -> None:
     with pytest.raises(ConfigurationError, match="set ESTEIRA_DATABASE_URL=postgresql://"):
         read_settings().require_database_url()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:sekret#x@127.0.0.1:5432/x",
+        "postgresql://u:sekret/x@127.0.0.1/x",
+        "postgresql://u:sekret?x@h/x",
+        "postgresql://u:sekret@h:port/x",
+        "postgresql://u:sekret@[::1/x",
+        "mysql://u:sekret@h/x",
+        "sekret",
+    ],
+)
+def test_an_address_that_no_driver_reads_is_refused_without_being_shown(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="percent codes") as refused:
+        read_settings(database_url=url).require_database_url()
+    assert "sekret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:p%23@h:5432/d",
+        "postgres://h",
+        "postgresql:///d?host=/run/postgresql",
+        "postgresql://[::1]:5432/d",
+        "postgresql://u@a:1,b:2/d?target_session_attrs=read-write",
+        "postgresql://u@h?connect_timeout=3",
+    ],
+)
+def test_an_address_of_any_usual_form_is_taken(url: str) -> None:
+    assert read_settings(database_url=url).require_database_url() == url

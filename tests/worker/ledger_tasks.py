@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import os
 import subprocess
+import threading
 import time
 from contextvars import ContextVar
 from pathlib import Path
@@ -138,3 +139,16 @@ async def remember(word: str) -> Any:
 def deaf_sleep(seconds: float) -> None:
     note("asleep")
     time.sleep(seconds)
+
+
+@app.task(timeout="1s", retry=Retry(attempts=1))
+def never_end() -> None:
+    """Keep a thread for ever."""
+    threading.Event().wait()
+
+
+@app.task()
+async def stop_the_loop() -> None:
+    """Do what no task should."""
+    asyncio.get_running_loop().stop()
+    await asyncio.sleep(0)

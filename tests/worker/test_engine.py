@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from esteira import App
 from esteira.database import Database
+from esteira.running import Claimed
 from esteira.settings import Settings
 from esteira_worker.engine import Engine
 from tests.worker.conftest import Claim, Enqueue, Events, until
@@ -29,6 +30,7 @@ class Bench:
     """An engine of one slot that runs, and the order to stop it."""
 
     def __init__(self, url: str, worker_id: UUID) -> None:
+        self.worker_id = worker_id
         self.engine = Engine(Settings(database_url=url, slots=1), worker_id, 1, app.tasks)
         self._stopping = asyncio.Event()
         self._running = asyncio.create_task(self.engine.run(self._stopping, 0.1))
@@ -119,3 +121,38 @@ async def test_a_suspect_runs_alone_after_the_others_have_finished(
 
     await until(all_completed)
     assert {entry["job_id"] for entry in events("job_runs_alone")} == {str(job_id) for job_id in ids[:2]}
+
+
+async def suspected(bench: Bench, enqueue: Enqueue, database: Database) -> UUID:
+    """Make a job that the engine has claimed as a suspect and not begun."""
+    (job_id,) = await enqueue("t.not_yet")
+    await database.fetch(
+        "update esteira.job_live set status = 'running', started_at = now(), attempt = 3, crashes = 2,"
+        " worker_id = $2, engine = 1 where id = $1",
+        job_id,
+        bench.worker_id,
+    )
+    bench.engine.claimer.suspect = Claimed(job_id, 3, "default", "t.not_yet", "{}", 0, 2, None)
+    return job_id
+
+
+async def test_a_suspect_goes_back_for_a_while_where_others_run_on(
+    bench: Bench, enqueue: Enqueue, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("esteira_worker.engine._SUSPECT_WAIT_SECONDS", 0.05)
+    await enqueue("t.wait")
+    await busy(bench)
+    job_id = await suspected(bench, enqueue, database)
+    await bench.engine._run_suspect()
+    await settled(bench)
+    assert await outcomes(database, [job_id]) == {("queued", 0, "snoozed")}
+    assert await database.fetchval("select run_at > now() + '50 s' from esteira.job_live where id = $1", job_id)
+
+
+async def test_a_cancel_reaches_a_suspect_that_waits(bench: Bench, enqueue: Enqueue, database: Database) -> None:
+    await enqueue("t.wait")
+    await busy(bench)
+    job_id = await suspected(bench, enqueue, database)
+    bench.engine.cancel({job_id})
+    await settled(bench)
+    assert await outcomes(database, [job_id]) == {("cancelled", 0, "cancelled")}

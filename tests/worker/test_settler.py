@@ -102,7 +102,7 @@ async def test_a_snooze_beyond_the_end_of_time_is_a_failure(settler: Settler, cl
     settler.put(claimed, Snoozed(timedelta.max))
     await settler.drain()
     row = await job(database, claimed.id)
-    assert (row["status"], row["failures"], json.loads(row["error"])["type"]) == ("queued", 1, "InvalidInput")
+    assert (row["status"], row["failures"], json.loads(row["error"])["type"]) == ("dead", 1, "InvalidInput")
 
 
 async def test_two_attempts_of_one_job_may_be_unsettled_at_once(settler: Settler, claim: Claim, events: Events) -> None:

@@ -63,6 +63,28 @@ async def unusual() -> None:
     raise Unusual("odd")
 
 
+@app.task()
+async def end_the_generator() -> None:
+    raise GeneratorExit
+
+
+@app.task()
+async def unprintable() -> None:
+    error = SyntaxError("x")
+    error.text, error.lineno, error.filename, error.offset = 5, "abc", 7, "q"  # type: ignore[assignment]
+    raise error
+
+
+class Spiteful(Exception):
+    def __str__(self) -> str:
+        raise KeyboardInterrupt
+
+
+@app.task()
+async def spiteful() -> None:
+    raise Spiteful
+
+
 async def fail() -> None:
     raise ZeroDivisionError
 
@@ -192,7 +214,16 @@ async def test_a_handler_that_goes_on_after_its_cancellation_keeps_the_slot_but_
     assert await bench.recorder.next() == Completed('"timed out"')
 
 
-@pytest.mark.parametrize(("task", "kind"), [(cancel_itself, "CancelledError"), (unusual, "Unusual")])
+@pytest.mark.parametrize(
+    ("task", "kind"),
+    [
+        (cancel_itself, "CancelledError"),
+        (unusual, "Unusual"),
+        (end_the_generator, "GeneratorExit"),
+        (unprintable, "SyntaxError"),
+        (spiteful, "Spiteful"),
+    ],
+)
 async def test_whatever_a_handler_raises_is_its_jobs_failure_and_the_slot_goes_on(
     bench: Bench, task: Task[..., Any], kind: str
 ) -> None:

@@ -27,12 +27,14 @@ class Channel:
             self._writer.write(orjson.dumps({"kind": kind, **fields}) + b"\n")
 
     async def receive(self) -> dict[str, Any] | None:
-        """Return the next message."""
+        """Return the next message; None where the other end is gone or broken."""
         try:
             line = await self._reader.readline()
-        except OSError:
+            message: dict[str, Any] | None = orjson.loads(line) if line.endswith(b"\n") else None
+        except (OSError, orjson.JSONDecodeError):
+            # Gone, or no longer talking sense: a function wrote into a socket that was not its own.
             return None
-        return orjson.loads(line) if line.endswith(b"\n") else None
+        return message
 
     def is_closed(self) -> bool:
         """Tell whether the other end is known to be gone."""

@@ -127,7 +127,8 @@ class Claimer:
         queues = self._queues
         lanes = self._floors.lanes(queues, sweep=sweep)
         rows = await self._database.fetch(_CLAIM, *self._owner, wanted, self._tasks, *lanes)
-        self._rate.took(asyncio.get_running_loop().time() - began)
+        if not sweep:
+            self._rate.took(asyncio.get_running_loop().time() - began)
         now: datetime = rows[0]["claimed_at"]
         self._floors.saw_clock(now)
         if rows[0]["id"] is None:

@@ -118,7 +118,10 @@ def process_died(code: int) -> Failed:
 
 def failed(error: BaseException, *, retryable: bool) -> Failed:
     """Return the ending of a handler that raised."""
-    text = "".join(traceback.format_exception(error))
+    try:
+        text = "".join(traceback.format_exception(error))
+    except BaseException as second:  # noqa: BLE001 - somebody's exception: its job has to be settled all the same
+        text = f"(its traceback cannot be had: {type(second).__name__})"
     return Failed(_error(type(error).__name__, _message(error)), clean(text, _LONGEST_TRACEBACK), retryable)
 
 
@@ -137,7 +140,7 @@ def clean(text: str, longest: int) -> str:
 def _message(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception as second:  # noqa: BLE001 - somebody's __str__: without a message the job could not be settled
+    except BaseException as second:  # noqa: BLE001 - somebody's __str__: without a message the job could not be settled
         return f"(its message cannot be had: {type(second).__name__})"
 
 

@@ -9,8 +9,10 @@ import gc
 import os
 import socket
 import sys
+import traceback
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +26,7 @@ from esteira.settings import Settings
 from esteira_worker.buffer import Buffer
 from esteira_worker.channel import Channel
 from esteira_worker.claimer import Claimer
+from esteira_worker.endings import Cancelled, Snoozed
 from esteira_worker.executors import AsyncExecutor, Executor, ProcessExecutor, ThreadExecutor
 from esteira_worker.kinship import die_with_parent, leave_stopping_to_parent
 from esteira_worker.modules import load_tasks
@@ -32,6 +35,8 @@ from esteira_worker.slot import Slot
 
 _CHECK_SECONDS = 0.2
 _STALE_SECONDS = 2.0
+_SUSPECT_WAIT_SECONDS = 5.0
+_SUSPECT_PAUSE = timedelta(minutes=1)
 # After the drain: for handlers to clean up, before whatever they still hold is left to the supervisor.
 _CLEAN_UP_SECONDS = 2.0
 log = structlog.get_logger()
@@ -92,6 +97,10 @@ class Engine:
         for slot in self._slots:
             if slot.job is not None and slot.job.id in job_ids:
                 slot.interrupt("cancelled")
+        suspect = self.claimer.suspect
+        if suspect is not None and suspect.id in job_ids:
+            self.claimer.suspect = None
+            self._settler.put(suspect, Cancelled())
         if any(job_id in job_ids for job_id, _ in self._buffer.holds()):
             self._release_buffer()
 
@@ -101,17 +110,27 @@ class Engine:
             await self._run_suspect()
 
     async def _run_suspect(self) -> None:
-        """Run a job that was there when a process died, twice, with nobody beside it: its crash is nobody else's."""
+        """Run a job that was there when a process died, twice, with nobody beside it: its crash is nobody else's.
+
+        Where others run on, perhaps for an hour, it goes back for a while: it can wait better than all the rest.
+        """
         self._release_buffer()
-        await self._finish_slots()
-        await self._settler.drain()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SUSPECT_WAIT_SECONDS):
+                await self._finish_slots()
+        free = [slot for slot in self._slots if slot.job is None]
+        alone = bool(free) and all(slot.job is None or slot.disowned for slot in self._slots)
+        if alone:
+            await self._settler.drain()
         job, self.claimer.suspect = self.claimer.suspect, None
-        if job is not None:
+        if job is not None and not alone:
+            self._settler.put(job, Snoozed(_SUSPECT_PAUSE))
+        elif job is not None:
             log.warning("job_runs_alone", job_id=str(job.id), task=job.task, crashes=job.crashes)
-            await self._slots[0].run_alone(job)
+            await free[0].run_alone(job)
             await self._settler.drain()
         for slot in self._slots:
-            slot.start()
+            slot.resume()
 
     async def _watch(self) -> None:
         """Find timeouts, and jobs that sit in the buffer behind slow ones while another engine might run them."""
@@ -122,6 +141,7 @@ class Engine:
             now = loop.time()
             for slot in self._slots:
                 slot.check(now)
+                slot.revive()
             if self._buffer.taken != taken or not len(self._buffer):
                 taken, moved_at = self._buffer.taken, now
             elif now - moved_at > _STALE_SECONDS:
@@ -145,7 +165,7 @@ class Engine:
     async def _finish_slots(self) -> None:
         for slot in self._slots:
             slot.finish()
-        await asyncio.gather(*(slot.ended() for slot in self._slots))
+        await asyncio.gather(*(slot.ended() for slot in self._slots if not slot.disowned))
 
     def _release_buffer(self) -> None:
         self._settler.release(self._buffer.take_all())
@@ -206,12 +226,12 @@ async def _obey(channel: Channel, engine: Engine, stopping: asyncio.Event) -> No
                 stopping.set()
 
 
-def _leave() -> None:
+def _leave(code: int = 0) -> None:
     """End the process, whatever threads still run in it: nothing of theirs could be stored any more."""
     atexit._run_exitfuncs()  # noqa: SLF001 - os._exit forgets them, and an ordinary exit waits for every thread
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    os._exit(0)
+    os._exit(code)
 
 
 def main() -> None:
@@ -219,7 +239,11 @@ def main() -> None:
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     die_with_parent(parent)
     leave_stopping_to_parent()
-    uvloop.run(serve(socket.socket(fileno=descriptor)))
+    try:
+        uvloop.run(serve(socket.socket(fileno=descriptor)))
+    except BaseException:  # noqa: BLE001 - an ordinary exit would wait for every thread, and the jobs with it
+        traceback.print_exc()
+        _leave(1)
 
 
 if __name__ == "__main__":

@@ -172,7 +172,7 @@ class Settler:
             await _persistently(partial(self._write, job, ending))
         except InvalidInput as error:
             # Such as a snooze until after the end of time.
-            await _persistently(partial(self._write, job, failed(error, retryable=True)))
+            await _persistently(partial(self._write, job, failed(error, retryable=False)))
 
     async def _write(self, job: Claimed, ending: Ending) -> None:
         token = (job.id, job.attempt)

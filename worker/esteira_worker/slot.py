@@ -41,7 +41,7 @@ class Slot:
         self._task: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._reason: Reason | None = None
-        self._disowned = False
+        self.disowned = False
         self._finishing = False
         self._timeout = 0.0
         self._deadline = 0.0
@@ -51,6 +51,19 @@ class Slot:
         """Begin to take jobs from the buffer."""
         self._finishing = False
         self._task = asyncio.create_task(self._run(), name="slot")
+
+    def resume(self) -> None:
+        """Go on taking jobs after `finish`, or after `run_alone`."""
+        self._finishing = False
+        if self._task is None or self._task.done():
+            self.start()
+
+    def revive(self) -> None:
+        """Go on where something that no handler should be able to do ended the slot; its job goes back as a stray."""
+        if self._task is not None and self._task.done() and not self._finishing:
+            error = None if self._task.cancelled() else self._task.exception()
+            log.error("slot_ended", error=repr(error))
+            self.start()
 
     async def run_alone(self, job: Claimed) -> None:
         """Run this job, then end."""
@@ -89,8 +102,8 @@ class Slot:
             return
         if self._reason is None:
             self.interrupt("timed_out")
-        elif not self._disowned:
-            self._disowned = True
+        elif not self.disowned:
+            self.disowned = True
             log.warning("handler_does_not_stop", job_id=str(self.job.id), task=self.job.task, reason=self._reason)
             self._settler.put(self.job, self._interrupted(self._reason))
 
@@ -123,7 +136,7 @@ class Slot:
             else:
                 # Nobody here cancelled it: the handler awaited something that was.
                 ending = failed(error, retryable=True)
-        except Exception as error:  # noqa: BLE001 - no process, no thread: the job's failure, and not the slot's end
+        except BaseException as error:  # noqa: BLE001 - no process, no thread: the job's failure, not the slot's end
             ending = failed(error, retryable=True)
         finally:
             self.job = None
@@ -135,7 +148,7 @@ class Slot:
 
     def _interruption_over(self) -> bool:
         """Forget the interruption, also one that the handler swallowed; tell whether its job is settled already."""
-        disowned, self._disowned, self._reason = self._disowned, False, None
+        disowned, self.disowned, self._reason = self.disowned, False, None
         if self._task is not None:
             # Left standing, it would make a later job's own CancelledError look like the end of the engine.
             self._task.uncancel()

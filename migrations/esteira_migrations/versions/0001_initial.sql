@@ -76,10 +76,10 @@ create function esteira.backoff(failures integer, first_seconds double precision
 returns interval
 language sql volatile parallel safe
 as $$
-select make_interval(secs => random() * least(max_seconds, first_seconds * 2 ^ least(failures - 1, 40)))
+select make_interval(secs => random() * least(max_seconds, first_seconds * 2 ^ least(failures - 1, 40), 365 * 86400))
 $$;
 comment on function esteira.backoff(integer, double precision, double precision) is
-'How long to wait after the n-th failure: random between 0 and first × 2^(n-1), at most max.';
+'How long to wait after the n-th failure: random between 0 and first × 2^(n-1), at most max or a year.';
 
 -- One table to everybody who queries it, three kinds of partition underneath:
 --   job_live      queued, running, waiting: small whatever the history, so that claims stay fast
@@ -131,6 +131,8 @@ create table esteira.job (
     constraint job_counts_add_up check (attempt >= failures + crashes and failures >= 0 and crashes >= 0 and generation >= 1),
     constraint job_limits_are_positive check (
         max_attempts >= 1 and retry_first_seconds >= 0 and retry_max_seconds >= 0 and timeout_seconds > 0),
+    -- No program's calendar ends before that: a job of the year 10000 would break every list that it stands in.
+    constraint job_runs_before_2200 check (run_at < '2200-01-01 00:00Z' and ready_at < '2200-01-01 00:00Z'),
     constraint job_running_has_a_worker check (
         case status
             when 'running' then worker_id is not null and engine is not null and started_at is not null and attempt > 0
@@ -778,6 +780,9 @@ declare
     pause interval;
     told jsonb := coalesce(error, '{"type": "Error", "message": "it gave no reason"}');
 begin
+    if jsonb_typeof(told -> 'type') is distinct from 'string' or jsonb_typeof(told -> 'message') is distinct from 'string' then
+        raise exception 'an error is an object {"type": "…", "message": "…"}, not %', told using errcode = 'ES004';
+    end if;
     perform from esteira.job_live as job
     where job.id = fail.id and job.attempt = fail.attempt and job.status = 'running'
     for update;

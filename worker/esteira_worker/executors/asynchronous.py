@@ -36,7 +36,7 @@ class AsyncExecutor:
             value = await task.function(**arguments)
             if context is not None:
                 await context.close()
-        except (asyncio.CancelledError, GeneratorExit):
+        except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises is the end of its job, not of the slot
             if context is None or not context.completed:

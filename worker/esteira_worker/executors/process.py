@@ -38,6 +38,10 @@ class ProcessExecutor:
             raise
         if message is None:
             return process_died(await child.gone())
+        if "last" not in message:
+            # Not from our code: the function wrote to the socket.
+            child.kill()
+            return process_died(await child.gone())
         if message.pop("last"):
             child.kill()
         else:
