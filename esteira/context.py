@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 from uuid import UUID
 
 from tenacity import AsyncRetrying
@@ -48,14 +48,32 @@ class Context:
         """The number of this execution, from 1."""
         return self._job.attempt
 
+    @overload
     async def step(
         self,
         name: str,
-        function: Callable[[], Awaitable[T] | T],
+        function: Callable[[], Awaitable[T]],
+        *,
+        retry: Retry | None = None,
+        timeout: Duration | None = None,  # noqa: ASYNC109 - as below
+    ) -> T: ...
+    @overload
+    async def step(
+        self,
+        name: str,
+        function: Callable[[], T],
+        *,
+        retry: Retry | None = None,
+        timeout: Duration | None = None,  # noqa: ASYNC109 - as below
+    ) -> T: ...
+    async def step(
+        self,
+        name: str,
+        function: Callable[[], Any],
         *,
         retry: Retry | None = None,
         timeout: Duration | None = None,  # noqa: ASYNC109 - of the step, each try
-    ) -> T:
+    ) -> Any:
         """Run the function once and for all: its result is stored, and a later attempt reads it instead.
 
         A plain function runs off the loop. `retry` tries again within this attempt. The result is given back in the
@@ -66,13 +84,13 @@ class Context:
         step = self._begin(name, function)
         stored = await self._stored(name)
         if stored is not None:
-            return step.decode(stored)  # type: ignore[no-any-return]
+            return step.decode(stored)
         text, value = step.encode(await _call(function, retry, timeout))
         await self._progress.flush()
         saved = await self._database.fetchval(_SAVE_STEP, *self._checkpoint(step, text), patience=PATIENCE_SECONDS)
         if not saved:
             raise self._job.lease_lost()
-        return value  # type: ignore[no-any-return]
+        return value
 
     async def step_transaction(self, name: str, function: Callable[[Connection], Awaitable[T]]) -> T:
         """Run the function with a connection in a transaction: its writes and the checkpoint are one commit.

@@ -3,20 +3,29 @@
 - exits.py: exit codes and errors
 - options.py: what commands have in common
 - session.py: the client, and where output goes
-- enqueue.py, jobs.py, watch.py, workers.py: the commands of people who have the database's address
+- enqueue.py, jobs.py, workers.py: the commands of people who have the database's address
 - processes.py: serve, worker, migrate
-- dev.py, child.py: everything at once, for development
+- dev.py, child.py, readiness.py: everything at once, for development
 - views.py, text.py: how a job looks in a terminal
 
 What a command needs it imports when it runs: `esteira --help` and a mistyped option answer at once.
 """
 
-from __future__ import annotations
+from typing import Annotated
 
 import typer
 
 from esteira.cli import dev, enqueue, jobs, processes, workers
 from esteira.cli.exits import EPILOG, Commands
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from esteira import __version__
+
+        typer.echo(f"esteira {__version__}")
+        raise typer.Exit
+
 
 app = typer.Typer(
     name="esteira",
@@ -27,6 +36,17 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def common(
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Take the options that belong to no command."""
+
+
 for command in (
     dev.dev,
     processes.serve,

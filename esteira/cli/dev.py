@@ -59,7 +59,10 @@ def dev(
     Where ESTEIRA_DATABASE_URL is set, that database is used instead.
     With --json the addresses are printed as one object, once all is up.
     """
+    from esteira.cli.readiness import require_free_port
+
     settings = settle(port=port, tasks=modules(tasks, more))
+    require_free_port(settings.host, settings.port)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
@@ -83,7 +86,7 @@ def _run(stack: ExitStack, settings: "Settings", data: Path, *, as_json: bool) -
     upgrade(database.url)
     children = _start_children(stack, settings, database)
     address = f"http://{_reachable(settings.host)}:{settings.port}"
-    while not _is_ready(address):
+    while not _is_up(address, children, database):
         _check(children, database)
         time.sleep(0.1)
     if as_json:
@@ -151,16 +154,11 @@ def _check(children: "list[Child]", database: Database) -> None:
         raise ProcessEndedError("PostgreSQL ended: see its log beside its data")
 
 
-def _is_ready(address: str) -> bool:
-    import urllib.request
+def _is_up(address: str, children: "list[Child]", database: Database) -> bool:
+    from esteira.cli.readiness import service_is_ready, worker_is_registered
 
-    # No proxy: the address is this machine's.
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with direct.open(f"{address}/readyz", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
+    workers = (child for child in children if child.name == "worker")
+    return service_is_ready(address) and all(worker_is_registered(database.url, worker.pid) for worker in workers)
 
 
 def _reachable(host: str) -> str:

@@ -1,17 +1,26 @@
 """The command that enqueues a job."""
 
+import math
+import time
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from esteira.cli.jobs import watch_job
 from esteira.cli.options import DatabaseUrl, Json, json_value, moment, option
-from esteira.cli.session import ask, print_json
+from esteira.cli.session import ask, console, print_json
 from esteira.errors import JobCancelled, JobFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
     from esteira.cli.report import JobReport
     from esteira.client import Client
+    from esteira.job import Job, Warning  # noqa: A004 - the word of the interface
+
+# After so long a job that has not begun is explained.
+BEGIN_SECONDS = 2.0
 
 
 def enqueue(
@@ -61,19 +70,50 @@ def enqueue(
         [job_id] = await client.enqueue_many([new])
         if not as_json:
             typer.echo(job_id)
+        warnings = await _warnings(client, task)
+        for warning in warnings:
+            typer.echo(f"esteira: {warning.detail}", err=True)
         if wait:
-            _show_end(await watch_job(client, job_id, as_json=False, stderr=True), as_json=as_json)
+            _show_end(await _end(client, job_id), warnings, as_json=as_json)
         elif as_json:
-            print_json(await client.get(job_id))
+            _print_job(await client.get(job_id), warnings)
 
     ask(database_url, go)
 
 
-def _show_end(job: "JobReport", *, as_json: bool) -> None:
+async def _warnings(client: "Client", task: str) -> "list[Warning]":
+    from esteira.job import Warning  # noqa: A004 - the word of the interface
+
+    if await client.declared([task]):
+        return []
+    detail = f"no worker has declared the task {task} yet; the job waits for one: esteira worker --tasks MODULE"
+    return [Warning(code="TASK_UNKNOWN", detail=detail)]
+
+
+async def _end(client: "Client", job_id: "UUID") -> "JobReport":
+    """Return the job once it has ended; until then a terminal shows it, and a log says why it does not begin."""
+    if console(stderr=True).is_terminal:
+        return await watch_job(client, job_id, as_json=False, stderr=True)
+    from esteira.cli.report import reports
+
+    explained_at = time.monotonic() + BEGIN_SECONDS
+    async for report in reports(client, job_id):
+        if report.status == "queued" and report.attempt == 0 and time.monotonic() >= explained_at:
+            typer.echo(f"esteira: job {job_id} has not begun: {report.explanation.detail}", err=True)
+            explained_at = math.inf
+    return report
+
+
+def _print_job(job: "Job", warnings: "Sequence[Warning]") -> None:
     from esteira.job import Job
 
+    fields = {name: getattr(job, name) for name in Job.model_fields}
+    print_json(Job(**{**fields, "warnings": [*job.warnings, *warnings]}))
+
+
+def _show_end(job: "JobReport", warnings: "Sequence[Warning]", *, as_json: bool) -> None:
     if as_json:
-        print_json(Job(**{name: getattr(job, name) for name in Job.model_fields}))
+        _print_job(job, warnings)
     if job.status == "dead":
         raise JobFailed(job)
     if job.status == "cancelled":

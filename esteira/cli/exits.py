@@ -18,7 +18,6 @@ from esteira.errors import (
     JobCancelled,
     JobFailed,
     JobNotFound,
-    SchemaMismatch,
     UnknownTask,
 )
 
@@ -67,10 +66,11 @@ _CODES: tuple[tuple[type[EsteiraError], Exit], ...] = (
 _NEXT: dict[type[EsteiraError], str] = {
     DatabaseUnavailable: "check that PostgreSQL runs and that ESTEIRA_DATABASE_URL names it",
     JobNotFound: "`esteira jobs` lists the newest ones",
-    JobFailed: "`esteira status ID` shows its attempts, `esteira retry ID` gives it another life",
-    JobCancelled: "`esteira retry ID` gives it another life",
-    IllegalTransition: "`esteira status ID` shows it",
+    JobFailed: "`esteira status {id}` shows its attempts, `esteira retry {id}` gives it another life",
+    JobCancelled: "`esteira retry {id}` gives it another life",
+    IllegalTransition: "`esteira status {id}` shows it",
 }
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Commands(TyperGroup):
@@ -102,4 +102,8 @@ def sentence(error: EsteiraError) -> str:
         text = f"the database cannot be reached ({text})"
     # Schema and settings say it themselves, where they are refused.
     step = _NEXT.get(type(error))
-    return text if step is None or isinstance(error, SchemaMismatch) else f"{re.sub(r'[.;]$', '', text)}: {step}"
+    if step is None:
+        return text
+    # All errors about a job begin with its id, those from the database too, which carry nothing but their text.
+    named = _UUID.search(text)
+    return f"{re.sub(r'[.;]$', '', text)}: {step.format(id=named.group() if named else 'ID')}"

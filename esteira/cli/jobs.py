@@ -112,20 +112,26 @@ def explain(job_id: JobId, as_json: Json = False, database_url: DatabaseUrl = No
 
 
 async def watch_job(client: "Client", job_id: "UUID", *, as_json: bool, stderr: bool = False) -> "JobReport":
-    """Show a job live until it has ended, and return it as it then is. On stderr it leaves no trace."""
+    """Show a job live until it has ended, and return it as it then is. On stderr it leaves no trace.
+
+    Where stdout is no terminal it is shown once, when it has ended.
+    """
     from rich.live import Live
 
     from esteira.cli.report import Changes, reports
     from esteira.cli.views import job_view
 
-    changes = Changes()
-    live = Live(console=console(stderr=stderr), auto_refresh=False, transient=stderr)
-    with contextlib.nullcontext() if as_json else live:
+    changes, screen = Changes(), console(stderr=stderr)
+    is_live = screen.is_terminal and not as_json
+    live = Live(console=screen, auto_refresh=False, transient=stderr)
+    with live if is_live else contextlib.nullcontext():
         async for report in reports(client, job_id):
-            if not as_json:
+            if is_live:
                 live.update(job_view(report), refresh=True)
-            elif changes.of([report]):
+            elif as_json and changes.of([report]):
                 print_json(report)
+    if not (is_live or as_json):
+        screen.print(job_view(report))
     return report
 
 

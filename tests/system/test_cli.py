@@ -164,6 +164,7 @@ def test_dev_runs_a_task_keeps_its_data_and_leaves_no_process_behind(folder: Pat
         in_order = ["esteira: stopping", "worker_stopped", "service_stopping", "esteira: everything is stopped"]
         assert [word for line in said.splitlines() for word in in_order if word in line] == in_order
     with dev(folder) as again:
+        assert again.addresses["database_url"] == running.addresses["database_url"]
         assert json.loads(again.run("status", job, "--json").stdout)["result"] == 42
 
 
@@ -217,10 +218,16 @@ def test_dev_uses_the_database_that_it_is_given(folder: Path, empty_database_url
     assert not (folder / ".esteira").exists()
 
 
+def test_a_worker_has_registered_before_dev_says_that_all_is_up(folder: Path) -> None:
+    with dev(folder, "--tasks", "tiny_tasks") as running:
+        [worker] = json.loads(running.run("workers", "--json").stdout)
+        assert (worker["state"], worker["tasks"]) == ("alive", ["tiny.dawdle", "tiny.double"])
+
+
 def test_a_task_module_that_is_missing_stops_dev_and_is_named(folder: Path) -> None:
     command = [*ESTEIRA, "dev", "--port", str(free_port()), "--tasks", "no_such_module"]
     environment = {name: value for name, value in os.environ.items() if name != "ESTEIRA_DATABASE_URL"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 7
+    assert (done.returncode, done.stdout) == (7, "")
     assert 'no module "no_such_module"' in done.stderr
     assert "`esteira worker` ended with exit code 2" in done.stderr

@@ -144,7 +144,12 @@ def test_data_of_a_closed_folder_are_kept_elsewhere_and_found_again(closed: Path
     with make(closed / "project" / "data") as server:
         psql("create table kept as select 1", url=server.url())
         assert server.data_dir == reach.DATA / closed.relative_to("/") / "project" / "data"
-        assert {path.name for path in server.data_dir.parent.iterdir()} == {"data", "data.log", "data.password"}
+        assert {path.name for path in server.data_dir.parent.iterdir()} == {
+            "data",
+            "data.log",
+            "data.password",
+            "data.port",
+        }
     (closed / "link").symlink_to("project")
     with make(closed / "link" / "data") as server:
         assert psql("select count(*) from kept", url=server.url()) == "1"

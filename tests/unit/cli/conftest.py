@@ -78,9 +78,9 @@ class Worker:
     def complete(self, job: UUID, result: object = None) -> None:
         self.connection.execute("select esteira.complete(%s, array[1], %s::jsonb[])", ([job], [json.dumps(result)]))
 
-    def fail(self, job: UUID, message: str = "no", *, retryable: bool = False) -> None:
+    def fail(self, job: UUID, message: str = "no", traceback: str = "Traceback", *, retryable: bool = False) -> None:
         error = json.dumps({"type": "ValueError", "message": message})
-        self.connection.execute("select esteira.fail(%s, 1, %s, 'Traceback', %s)", (job, error, retryable))
+        self.connection.execute("select esteira.fail(%s, 1, %s, %s, %s)", (job, error, traceback, retryable))
 
     def cancel(self, job: UUID) -> None:
         """Cancel it as a person would, and stop as the worker of a running one does."""

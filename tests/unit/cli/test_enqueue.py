@@ -15,10 +15,31 @@ if TYPE_CHECKING:
 ONE = "select queue, task, priority, payload, max_attempts, timeout_seconds, run_at from esteira.jobs"
 
 
+@pytest.mark.usefixtures("worker")
 def test_enqueue_prints_the_id_and_nothing_else(esteira: Esteira, psql: Psql) -> None:
-    answer = esteira("enqueue", "shop.bill", '{"order": 7}')
+    answer = esteira("enqueue", "t", '{"order": 7}')
     assert (answer.code, answer.err) == (0, "")
-    assert psql("select id, task, payload ->> 'order' from esteira.jobs") == f"{UUID(answer.out.strip())}|shop.bill|7"
+    assert psql("select id, task, payload ->> 'order' from esteira.jobs") == f"{UUID(answer.out.strip())}|t|7"
+
+
+def test_a_task_that_no_worker_has_declared_is_warned_of(esteira: Esteira) -> None:
+    answer = esteira("enqueue", "shop.bill")
+    assert answer.code == 0
+    assert UUID(answer.out.strip())
+    assert "no worker has declared the task shop.bill yet" in answer.err
+    answer = esteira("enqueue", "shop.bill", "--json")
+    assert [warning["code"] for warning in answer.json["warnings"]] == ["TASK_UNKNOWN"]
+    assert len(answer.err.splitlines()) == 1
+
+
+def test_wait_says_once_why_a_job_does_not_begin(start_esteira: Callable[..., Any], psql: Psql) -> None:
+    with start_esteira("enqueue", "t", "--wait") as process:
+        job = process.stdout.readline().strip()
+        assert "no worker has declared the task t yet" in process.stderr.readline()
+        assert f"job {job} has not begun: " in process.stderr.readline()
+        psql(f"select esteira.cancel('{job}')")
+        assert process.wait(20) == 6
+        assert process.stderr.read().startswith(f"esteira: job {job} was cancelled: `esteira retry {job}`")
 
 
 def test_enqueue_hands_every_option_on(esteira: Esteira, psql: Psql) -> None:

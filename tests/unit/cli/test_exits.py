@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from esteira import __version__
 from esteira.cli.exits import MEANINGS, Exit, code_of
 from esteira.errors import DatabaseUnavailable, EsteiraError, InvalidInput, JobNotFound, SchemaMismatch
 
@@ -26,6 +27,11 @@ def test_help_lists_every_command_and_every_exit_code(esteira: Esteira) -> None:
         assert f"{code.value:>3}  {MEANINGS[code]}" in out
 
 
+def test_the_version_is_told(esteira: Esteira) -> None:
+    answer = esteira("--version")
+    assert (answer.code, answer.out) == (0, f"esteira {__version__}\n")
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(esteira: Esteira, command: str) -> None:
     answer = esteira(command, "--help")
@@ -39,6 +45,13 @@ def test_every_command_explains_itself(esteira: Esteira, command: str) -> None:
 )
 def test_every_error_has_an_exit_code(kind: type[EsteiraError], code: int) -> None:
     assert code_of(kind("no")) == code
+
+
+def test_what_to_do_next_names_the_job(esteira: Esteira) -> None:
+    job = esteira("enqueue", "t").out.strip()
+    answer = esteira("retry", job)
+    assert answer.code == 4
+    assert answer.err.endswith(f": `esteira status {job}` shows it\n")
 
 
 def test_a_database_that_does_not_answer_is_reported_in_one_sentence(esteira: Esteira) -> None:

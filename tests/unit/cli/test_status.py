@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
     Esteira = Callable[..., Any]
 
+TRACEBACK = """Traceback (most recent call last):
+  File "shop.py", line 7, in bill
+ValueError: the disk is full
+"""
+
 
 def test_a_running_job_is_shown_with_its_steps_and_how_far_it_is(esteira: Esteira, worker: Any) -> None:
     job = worker.running()
@@ -27,12 +32,33 @@ def test_a_running_job_is_shown_with_its_steps_and_how_far_it_is(esteira: Esteir
 
 def test_a_dead_job_is_shown_with_its_attempts_and_its_error(esteira: Esteira, worker: Any) -> None:
     job = worker.running()
-    worker.fail(job, "the disk is full")
+    worker.fail(job, "the disk is full", traceback=TRACEBACK)
     out = esteira("status", job).out
     assert "dead" in out
     assert "attempt 1  failed" in out
-    assert "error  ValueError: the disk is full" in out
     assert "reason not_retryable" in out
+    assert out.endswith("\n")
+    below = out[out.index("error  ") :].splitlines()
+    assert [line.rstrip() for line in below] == [
+        "error  ValueError: the disk is full",
+        "  Traceback (most recent call last):",
+        '    File "shop.py", line 7, in bill',
+    ]
+    assert out.count("the disk is full") == 1
+
+
+def test_without_a_terminal_a_long_line_is_not_broken(esteira: Esteira, worker: Any) -> None:
+    job = worker.running()
+    worker.fail(job, "no " * 200 + "end")
+    assert "no " * 200 + "end" in esteira("status", job, COLUMNS="80").out
+
+
+def test_a_watched_job_is_shown_once_without_a_terminal(esteira: Esteira, worker: Any) -> None:
+    job = worker.running()
+    worker.complete(job, "done")
+    out = esteira("status", job, "--watch").out
+    assert out == esteira("status", job).out
+    assert out.endswith('result  "done"\n')
 
 
 def test_a_completed_job_is_shown_with_its_result(esteira: Esteira, worker: Any) -> None:
