@@ -29,13 +29,13 @@ demo: $(VENV)/.demo ## run a real video through six durable steps, on an embedde
 
 .PHONY: test
 test: check ## everything that must pass: check, then all tests (PYTEST_ARGS="-k sentence" narrows them)
-	$(BIN)/python -m pytest --ignore=tests/docs $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --ignore=tests/docs $(PYTEST_ARGS)
 
 .PHONY: test-oldest
 test-oldest: venv ## the tests of schema and migrations on PostgreSQL 15
 	@test -x $(OLDEST_POSTGRES_BIN)/initdb || { \
 	  echo "There is no PostgreSQL in $(OLDEST_POSTGRES_BIN). On Debian 12: apt-get install postgresql-15" >&2; exit 1; }
-	ESTEIRA_TEST_POSTGRES_BIN=$(OLDEST_POSTGRES_BIN) $(BIN)/python -m pytest tests/sql tests/migrations $(PYTEST_ARGS)
+	ESTEIRA_TEST_POSTGRES_BIN=$(OLDEST_POSTGRES_BIN) $(BIN)/python -m pytest --numprocesses 2 tests/sql tests/migrations $(PYTEST_ARGS)
 
 .PHONY: check
 check: venv ## ruff, mypy, import-linter, and the examples in the docs
