@@ -132,7 +132,7 @@ create table esteira.job (
     constraint job_limits_are_positive check (
         max_attempts >= 1 and retry_first_seconds >= 0 and retry_max_seconds >= 0 and timeout_seconds > 0),
     -- No program's calendar ends before that: a job of the year 10000 would break every list that it stands in.
-    constraint job_runs_before_2200 check (run_at < '2200-01-01 00:00Z' and ready_at < '2200-01-01 00:00Z'),
+    constraint job_runs_by_2200 check (run_at < '2201-01-02 00:00Z' and ready_at < '2201-01-02 00:00Z'),
     constraint job_running_has_a_worker check (
         case status
             when 'running' then worker_id is not null and engine is not null and started_at is not null and attempt > 0
