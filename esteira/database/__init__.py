@@ -2,7 +2,8 @@
 
 from esteira.database.listener import Listener
 from esteira.database.pool import Connection, Database
+from esteira.database.pooler import is_pooled_sync
 from esteira.database.sqlstates import translated
 from esteira.database.sync import SyncConnection, SyncDatabase
 
-__all__ = ["Connection", "Database", "Listener", "SyncConnection", "SyncDatabase", "translated"]
+__all__ = ["Connection", "Database", "Listener", "SyncConnection", "SyncDatabase", "is_pooled_sync", "translated"]

@@ -13,6 +13,7 @@ from tenacity import Retrying
 
 from esteira.database.patience import patiently
 from esteira.database.pool import CLEAN, DEADLINE_SECONDS
+from esteira.database.pooler import is_pooled_sync
 from esteira.database.sqlstates import connection_lost, translated
 
 SyncConnection = psycopg.Connection[TupleRow]
@@ -22,6 +23,7 @@ class SyncDatabase:
     """Hold a pool of psycopg connections, opened when first needed and shared by threads."""
 
     def __init__(self, url: str, *, session_name: str = "esteira", size: int = 10) -> None:
+        self._pooled: bool | None = None
         self._pool = ConnectionPool(
             url,
             min_size=0,
@@ -30,6 +32,7 @@ class SyncDatabase:
             timeout=DEADLINE_SECONDS,
             # psycopg does not notice that an idle connection ended; the round trip is nothing beside a step.
             check=ConnectionPool.check_connection,
+            configure=self._configure,
             kwargs={
                 "autocommit": True,
                 "application_name": session_name,
@@ -56,7 +59,8 @@ class SyncDatabase:
                 with connection.transaction():
                     yield connection
             finally:
-                _clean(connection)
+                if not self._pooled:
+                    _clean(connection)
 
     def fetchall(self, query: str, *args: object, patience: float = 0) -> list[TupleRow]:
         """Run one statement (placeholders are %s) in a transaction of its own and return its rows.
@@ -72,6 +76,13 @@ class SyncDatabase:
         """Run one statement and return the first value of its first row."""
         rows = self.fetchall(query, *args, patience=patience)
         return rows[0][0] if rows else None
+
+    def _configure(self, connection: SyncConnection) -> None:
+        if self._pooled is None:
+            self._pooled = is_pooled_sync(connection)
+        if self._pooled:
+            # No statement outlives its transaction behind a pooler, as in Database.
+            connection.prepare_threshold = None
 
     @contextmanager
     def _connection(self) -> Iterator[SyncConnection]:
