@@ -21,6 +21,7 @@ from esteira import (
     JobFilter,
     JobNotFound,
     NewJob,
+    Page,
     Retry,
     SchemaMismatch,
 )
