@@ -3,7 +3,7 @@
 from importlib.metadata import version
 
 from esteira.app import App
-from esteira.client import Client, Handle, NewJob
+from esteira.client import Client
 from esteira.context import Context, Transaction
 from esteira.errors import (
     ConfigurationError,
@@ -19,11 +19,15 @@ from esteira.errors import (
     SchemaMismatch,
     UnknownTask,
 )
+from esteira.handle import Handle
 from esteira.job import Job
+from esteira.new_job import NewJob
 from esteira.outcomes import Fail, Snooze
 from esteira.queries import JobFilter
 from esteira.retry import Retry
+from esteira.sync_client import SyncClient
 from esteira.sync_context import SyncContext, SyncTransaction
+from esteira.sync_handle import SyncHandle
 from esteira.task import Task
 
 __version__ = version("esteira")
@@ -50,7 +54,9 @@ __all__ = [
     "Retry",
     "SchemaMismatch",
     "Snooze",
+    "SyncClient",
     "SyncContext",
+    "SyncHandle",
     "SyncTransaction",
     "Task",
     "Transaction",

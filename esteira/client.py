@@ -3,63 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any, Generic, Self, TypeVar
+import time
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from uuid import UUID
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from esteira import queries
-from esteira.database import Connection, Database, translated
+from esteira.database import CallersConnection, Database, Row, fetch_with
 from esteira.durations import Duration, to_timedelta
-from esteira.encoding import decode, encode
-from esteira.errors import InvalidInput, JobCancelled, JobFailed, JobNotFound
-from esteira.job import FINAL, Attempt, Explanation, Job, Priority, Queue, Step, Worker
+from esteira.encoding import decode
+from esteira.errors import JobNotFound
+from esteira.handle import Handle
+from esteira.job import FINAL, Attempt, Explanation, Job, Queue, Step, Worker
+from esteira.new_job import ENQUEUE, NOTIFY, NewJob, columns
 from esteira.notifier import Notifier
 from esteira.queries import JobFilter
-from esteira.retry import Retry, RetryChange
 from esteira.schema import check_schema
 from esteira.settings import read_settings
+
+if TYPE_CHECKING:
+    from esteira.task import Task
 
 R = TypeVar("R")
 
 # Reads may happen twice, so a short absence of the database (a restart, a failover) is waited out.
 PATIENCE_SECONDS = 5.0
 
-# JSON goes as text: the caller's connection may have a codec of its own for jsonb.
-_ENQUEUE = """
-select id, queue from esteira.enqueue_many(
-    $1, $2::text[]::jsonb[], $3, $4, $5, $6, $7, $8, $9, $10, $11::text[]::jsonb[], $12::text[]::jsonb[])
-"""
-_NOTIFY = "select esteira.notify_workers($1)"
 _ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
-
-
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """A job to enqueue. None means what its task declares, else Esteira's default.
-
-    payload: anything that has a JSON form. delay: from now; run_at: an aware datetime; the later counts.
-    """
-
-    task: str
-    payload: Any = field(default_factory=dict)
-    queue: str | None = None
-    priority: Priority | None = None
-    delay: Duration | None = None
-    run_at: datetime | None = None
-    retry: Retry | RetryChange | None = None
-    timeout: Duration | None = None
-    metadata: Mapping[str, Any] | None = None
-    tags: Sequence[str] | None = None
-
-    def __post_init__(self) -> None:
-        if self.run_at is not None and self.run_at.tzinfo is None:
-            raise InvalidInput(f"run_at has no time zone: {self.run_at.isoformat()}")
-        if isinstance(self.retry, Retry) and self.retry.never_on:
-            raise InvalidInput("never_on belongs to the task's declaration; a job cannot change it")
 
 
 class Client:
@@ -93,28 +65,42 @@ class Client:
         stamped = await self.database.fetchval(queries.IS_STAMPED, patience=PATIENCE_SECONDS)
         check_schema(await self.database.fetchval(queries.STAMP, patience=PATIENCE_SECONDS) if stamped else None)
 
+    @overload
     async def enqueue(
-        self, task: str, payload: Any = None, *, db: Connection | None = None, **options: Any
+        self, task: Task[..., R], payload: Any = None, *, db: CallersConnection | None = None, **options: Any
+    ) -> Handle[R]: ...
+    @overload
+    async def enqueue(
+        self, task: str, payload: Any = None, *, db: CallersConnection | None = None, **options: Any
+    ) -> Handle[Any]: ...
+    async def enqueue(
+        self, task: Task[..., Any] | str, payload: Any = None, *, db: CallersConnection | None = None, **options: Any
     ) -> Handle[Any]:
-        """Enqueue one job; `options` are the fields of NewJob.
+        """Enqueue one job of a task, given as such or by its name; `options` are the other fields of NewJob.
 
-        db: an asyncpg connection; the job then exists if and only if the caller's transaction on it commits.
-        Raises InvalidInput for what Postgres cannot store.
+        A task checks the payload and types the result. db: a connection of the caller's; the job then exists if and
+        only if the transaction on it commits. Raises InvalidInput for what does not fit or Postgres cannot store.
         """
-        new = NewJob(task, {} if payload is None else payload, **options)
-        return Handle((await self.enqueue_many([new], db=db))[0], self, _ANYTHING)
-
-    async def enqueue_many(self, jobs: Sequence[NewJob], *, db: Connection | None = None) -> list[UUID]:
-        """Enqueue jobs in one statement: all or, where one is refused, none. Returns their ids in the same order."""
-        columns = _columns(jobs)
-        if db is not None:
-            with translated():
-                rows = await db.fetch(_ENQUEUE, *columns)
-                # In the caller's own transaction a notification goes out with the commit.
-                await db.execute(_NOTIFY, {row["queue"] for row in rows})
+        if isinstance(task, str):
+            new, returns = NewJob(task, {} if payload is None else payload, **options), _ANYTHING
         else:
-            rows = await self.database.fetch(_ENQUEUE, *columns)
+            new, returns = task.new_job(payload, **options), task.signature.returns
+        ids = await self.enqueue_many([new], db=db)
+        return Handle(ids[0], self, returns)
+
+    async def enqueue_many(self, jobs: Sequence[NewJob], *, db: CallersConnection | None = None) -> list[UUID]:
+        """Enqueue jobs in one statement: all or, where one is refused, none. Returns their ids in the same order.
+
+        db: a connection of the caller's; the jobs then exist if and only if the transaction on it commits.
+        """
+        rows: Sequence[Row]
+        if db is None:
+            rows = await self.database.fetch(ENQUEUE, *columns(jobs))
             self._notifier.notify(row["queue"] for row in rows)
+        else:
+            rows = await fetch_with(db, ENQUEUE, *columns(jobs))
+            # In the caller's own transaction a notification goes out with the commit.
+            await fetch_with(db, NOTIFY, {row["queue"] for row in rows})
         return [row["id"] for row in rows]
 
     async def get(self, job_id: UUID) -> Job:
@@ -160,12 +146,11 @@ class Client:
 
     async def wait(self, job_id: UUID, *, timeout: Duration | None = None) -> Job:  # noqa: ASYNC109 - a deadline that answers
         """Return the job once it has ended, or as it is when `timeout` is over."""
-        loop = asyncio.get_running_loop()
-        deadline = None if timeout is None else loop.time() + to_timedelta(timeout).total_seconds()
+        deadline = None if timeout is None else time.monotonic() + to_timedelta(timeout).total_seconds()
         pause = 0.02
         while True:
             job = await self.get(job_id)
-            left = None if deadline is None else deadline - loop.time()
+            left = None if deadline is None else deadline - time.monotonic()
             if job.status in FINAL or (left is not None and left <= 0):
                 return job
             await asyncio.sleep(pause if left is None else min(pause, left))
@@ -223,63 +208,3 @@ class Client:
         if not rows:
             await self.get(job_id)
         return rows
-
-
-class Handle(Generic[R]):
-    """An enqueued job, by id. `result` gives back what the task returned, in the type that it declares."""
-
-    def __init__(self, job_id: UUID, client: Client, returns: TypeAdapter[R]) -> None:
-        self.id = job_id
-        self._client = client
-        self._returns = returns
-
-    def __repr__(self) -> str:
-        return f"Handle({self.id})"
-
-    async def job(self) -> Job:
-        """Return the job as it is now."""
-        return await self._client.get(self.id)
-
-    async def cancel(self) -> Job:
-        """Cancel it, or ask it to stop."""
-        return await self._client.cancel(self.id)
-
-    async def result(self, *, timeout: Duration | None = None) -> R:  # noqa: ASYNC109 - part of the interface
-        """Wait for the end and return the result.
-
-        Raises TimeoutError while it has not ended in time, JobFailed, JobCancelled, and InvalidInput where the result
-        was not stored or is not of the declared type.
-        """
-        job = await self._client.wait(self.id, timeout=timeout)
-        if job.status == "dead":
-            raise JobFailed(job)
-        if job.status == "cancelled":
-            raise JobCancelled(job)
-        if job.status != "completed":
-            raise TimeoutError(f"job {self.id} is still {job.status}")
-        try:
-            return self._returns.validate_json(encode(job.result))
-        except ValidationError as error:
-            why = "; ".join(warning.detail for warning in job.warnings) or str(error)
-            raise InvalidInput(f"job {self.id} has no result of the type that its task declares: {why}") from None
-
-
-def _interval(duration: Duration | None) -> timedelta | None:
-    return None if duration is None else to_timedelta(duration)
-
-
-def _columns(jobs: Sequence[NewJob]) -> list[list[Any]]:
-    return [
-        [job.task for job in jobs],
-        [encode(job.payload) for job in jobs],
-        [job.queue for job in jobs],
-        [job.priority for job in jobs],
-        [_interval(job.delay) for job in jobs],
-        [job.run_at for job in jobs],
-        [job.retry and job.retry.attempts for job in jobs],
-        [job.retry and job.retry.first for job in jobs],
-        [job.retry and job.retry.max for job in jobs],
-        [_interval(job.timeout) for job in jobs],
-        [None if job.metadata is None else encode(job.metadata) for job in jobs],
-        [None if job.tags is None else encode(job.tags) for job in jobs],
-    ]

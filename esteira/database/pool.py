@@ -98,7 +98,7 @@ class Database:
         patience: seconds for which it is sent again where the database is away; only for what may happen twice.
         Serialization failures and deadlocks are always sent again, since they stored nothing.
         """
-        statement, parameters = _compile(query, args)
+        statement, parameters = compiled(query, args)
         with translated():
             try:
                 return await self._fetch(statement, parameters)
@@ -192,7 +192,8 @@ async def _keep_alive(connection: Any) -> None:
             raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
-def _compile(query: str | Select[Any], args: Sequence[object]) -> tuple[str, Sequence[object]]:
+def compiled(query: str | Select[Any], args: Sequence[object]) -> tuple[str, Sequence[object]]:
+    """Return a statement and its parameters, of which SQLAlchemy's have theirs inside."""
     if isinstance(query, str):
         return query, args
     compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
