@@ -2,28 +2,34 @@
 
 from importlib.metadata import version
 
+from esteira.acted import Acted
 from esteira.app import App
 from esteira.client import Client
 from esteira.context import Context, Transaction
 from esteira.errors import (
+    Changed,
     ConfigurationError,
     DatabaseUnavailable,
     EsteiraError,
+    IdempotencyMismatch,
     IllegalTransition,
     Interrupted,
     InvalidInput,
     JobCancelled,
     JobFailed,
     JobNotFound,
+    KeyInFlight,
     LeaseLost,
     SchemaMismatch,
+    UniqueConflict,
     UnknownTask,
+    UnknownWorker,
 )
 from esteira.handle import Handle
 from esteira.job import Job
-from esteira.new_job import NewJob
+from esteira.new_job import Enqueued, NewJob
 from esteira.outcomes import Fail, Snooze
-from esteira.queries import JobFilter
+from esteira.queries import JobFilter, Page
 from esteira.retry import Retry
 from esteira.sync_client import SyncClient
 from esteira.sync_context import SyncContext, SyncTransaction
@@ -33,14 +39,18 @@ from esteira.task import Task
 __version__ = version("esteira")
 
 __all__ = [
+    "Acted",
     "App",
+    "Changed",
     "Client",
     "ConfigurationError",
     "Context",
     "DatabaseUnavailable",
+    "Enqueued",
     "EsteiraError",
     "Fail",
     "Handle",
+    "IdempotencyMismatch",
     "IllegalTransition",
     "Interrupted",
     "InvalidInput",
@@ -49,8 +59,10 @@ __all__ = [
     "JobFailed",
     "JobFilter",
     "JobNotFound",
+    "KeyInFlight",
     "LeaseLost",
     "NewJob",
+    "Page",
     "Retry",
     "SchemaMismatch",
     "Snooze",
@@ -60,6 +72,8 @@ __all__ = [
     "SyncTransaction",
     "Task",
     "Transaction",
+    "UniqueConflict",
     "UnknownTask",
+    "UnknownWorker",
     "__version__",
 ]

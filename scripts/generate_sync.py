@@ -60,6 +60,10 @@ def _prepared(source: str) -> str:
     """Replace what is more than one token."""
     for ours, theirs in MODULES.items():
         source = source.replace(ours, theirs)
+    if strangers := set(re.findall(r"^class (\w+)", source, re.MULTILINE)) - WORDS.keys():
+        raise NoCounterpartError(
+            f"{', '.join(strangers)}: there would be two; put it into a file that is not generated from"
+        )
     source = re.sub(r"^import asyncio$", "import time", source, flags=re.MULTILINE)
     source = re.sub(r"\besteira\.(client|handle)\b", r"esteira.sync_\1", source)
     return re.sub(r"  # noqa: ASYNC\d+.*$", "", source, flags=re.MULTILINE)

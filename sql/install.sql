@@ -18,13 +18,21 @@
 \ir tables/worker.sql
 \ir tables/queue.sql
 \ir tables/task.sql
+\ir tables/idempotency_key.sql
 
+\ir functions/missing.sql
 \ir functions/make_day.sql
 \ir functions/finish.sql
 \ir functions/requeue.sql
 \ir functions/record_attempt.sql
 \ir functions/lose.sql
 \ir functions/disconnect.sql
+
+\ir functions/insert_jobs.sql
+\ir functions/unique_key.sql
+\ir functions/remember_key.sql
+\ir functions/take_unique.sql
+\ir functions/enqueue_keyed.sql
 
 \ir verbs/enqueue_many.sql
 \ir verbs/enqueue.sql
@@ -36,9 +44,20 @@
 \ir verbs/fail.sql
 \ir verbs/snooze.sql
 \ir verbs/release.sql
+\ir verbs/edit.sql
+\ir verbs/cancel_many.sql
 \ir verbs/cancel.sql
 \ir verbs/acknowledge_cancel.sql
+\ir verbs/retry_many.sql
 \ir verbs/retry.sql
+\ir verbs/discard_many.sql
+\ir verbs/discard.sql
+\ir verbs/purge.sql
+\ir verbs/pause.sql
+\ir verbs/resume.sql
+\ir verbs/pause_task.sql
+\ir verbs/resume_task.sql
+\ir verbs/expire.sql
 \ir verbs/hold.sql
 \ir verbs/save_step.sql
 \ir verbs/progress.sql
@@ -47,6 +66,7 @@
 \ir verbs/crash.sql
 \ir verbs/rescue.sql
 \ir verbs/retire.sql
+\ir verbs/drain.sql
 \ir verbs/maintain_partitions.sql
 \ir verbs/tick.sql
 
@@ -57,6 +77,8 @@
 \ir views/stuck_jobs.sql
 \ir views/dead_letter.sql
 \ir views/queue_stats.sql
+\ir views/task_stats.sql
+\ir views/totals.sql
 
 select esteira.maintain_partitions();
 

@@ -9,16 +9,32 @@ import asyncpg
 import psycopg
 
 from esteira.errors import (
+    Changed,
     ConfigurationError,
     DatabaseUnavailable,
     EsteiraError,
+    IdempotencyMismatch,
     IllegalTransition,
     InvalidInput,
     JobNotFound,
+    KeyInFlight,
     SchemaMismatch,
+    UniqueConflict,
+    UnknownTask,
+    UnknownWorker,
 )
 
-_OURS: dict[str, type[EsteiraError]] = {"ES001": JobNotFound, "ES002": IllegalTransition, "ES004": InvalidInput}
+_OURS: dict[str, type[EsteiraError]] = {
+    "ES001": JobNotFound,
+    "ES002": IllegalTransition,
+    "ES003": UniqueConflict,
+    "ES004": InvalidInput,
+    "ES006": IdempotencyMismatch,
+    "ES007": KeyInFlight,
+    "ES008": Changed,
+    "ES009": UnknownTask,
+    "ES010": UnknownWorker,
+}
 # Connection lost, no login, no such database, the server shutting down or starting, out of its resources, a session
 # ended for being idle or slow, read-only (a standby after a failover).
 _GONE = ("08", "28", "3D000", "57P0", "53", "25P03", "25P04", "25006")
@@ -45,8 +61,8 @@ def translate(error: BaseException) -> EsteiraError | None:
         return _OURS[state](text)
     if is_lost_connection(error) or isinstance(error, OSError | TimeoutError):
         return DatabaseUnavailable(text)
-    # What psycopg itself finds wrong with a value has no SQLSTATE.
-    if state.startswith(_BAD_DATA) or (not state and isinstance(error, psycopg.DataError)):
+    # What psycopg itself finds wrong with a value has no SQLSTATE; half a surrogate pair does not get that far.
+    if state.startswith(_BAD_DATA) or (not state and isinstance(error, psycopg.DataError | UnicodeEncodeError)):
         return InvalidInput(text)
     if state in ("3F000", "42P01", "42883"):
         return SchemaMismatch(f"{text}: run `esteira migrate`")
@@ -68,7 +84,7 @@ def is_lost_connection(error: BaseException) -> bool:
 
 
 _DRIVERS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, psycopg.Error)
-_FAILURES = (*_DRIVERS, OSError, TimeoutError)
+_FAILURES = (*_DRIVERS, OSError, TimeoutError, UnicodeEncodeError)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
+from pydantic_core import from_json
 from sqlalchemy import Select
 from tenacity import Retrying
 
@@ -87,6 +88,12 @@ class SyncDatabase:
         """Run one statement and return the first value of its first row."""
         row = self.fetchrow(query, *args, patience=patience)
         return None if row is None else next(iter(row.values()))
+
+    def estimate(self, query: Select[Any], *, patience: float = 0) -> int:
+        """Return how many rows the planner thinks that a query has."""
+        statement, parameters = compiled(query, ())
+        plan = self.fetchval(f"explain (format json) {statement}", *parameters, patience=patience)
+        return int(from_json(plan)[0]["Plan"]["Plan Rows"])
 
     @contextmanager
     def _connection(self, patience: float = 0) -> Iterator[SyncConnection]:

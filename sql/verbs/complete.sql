@@ -48,13 +48,13 @@ begin
     )
     insert into esteira.job_finished (
         id, queue, task, priority, status, attempt, failures, crashes, generation, max_attempts, engine, worker_id,
-        retry_first_seconds, retry_max_seconds, timeout_seconds, created_at, updated_at, run_at, ready_at, started_at, finished_at,
-        progress, progress_message, current_step, tags, metadata, result_error, payload, result)
+        retry_first_seconds, retry_max_seconds, timeout_seconds, created_at, updated_at, run_at, ready_at, expires_at, started_at, finished_at,
+        progress, progress_message, current_step, unique_key, tags, metadata, result_error, payload, result)
     select
         gone.id, queue, task, priority, 'completed', attempt, failures, crashes, generation, max_attempts, engine, worker_id,
-        retry_first_seconds, retry_max_seconds, timeout_seconds, created_at, moment, run_at, ready_at, started_at, moment,
+        retry_first_seconds, retry_max_seconds, timeout_seconds, created_at, moment, run_at, ready_at, expires_at, started_at, moment,
         1, coalesce(noted.progress_message, gone.progress_message), coalesce(noted.current_step, gone.current_step),
-        tags, metadata, settled.result_error, payload, settled.result
+        unique_key, tags, metadata, settled.result_error, payload, settled.result
     from gone
     join settled on settled.id = gone.id
     left join noted on noted.job_id = gone.id

@@ -110,11 +110,13 @@ create table esteira.job (
     updated_at          timestamptz not null default esteira.now(),
     run_at              timestamptz not null default esteira.now(),
     ready_at            timestamptz not null default esteira.now(),
+    expires_at          timestamptz,
     started_at          timestamptz,
     finished_at         timestamptz,
     progress            real not null default 0,
     progress_message    text,
     current_step        text,
+    unique_key          text,
     tags                text[] not null default '{}',
     metadata            jsonb not null default '{}',
     error               jsonb,
@@ -132,7 +134,9 @@ create table esteira.job (
     constraint job_limits_are_positive check (
         max_attempts >= 1 and retry_first_seconds >= 0 and retry_max_seconds >= 0 and timeout_seconds > 0),
     -- No program's calendar ends before that: a job of the year 10000 would break every list that it stands in.
-    constraint job_runs_by_2200 check (run_at < '2201-01-02 00:00Z' and ready_at < '2201-01-02 00:00Z'),
+    constraint job_runs_by_2200 check (
+        run_at < '2201-01-02 00:00Z' and ready_at < '2201-01-02 00:00Z' and expires_at < '2201-01-02 00:00Z'),
+    constraint job_unique_key_is_short check (length(unique_key) between 1 and 200),
     constraint job_running_has_a_worker check (
         case status
             when 'running' then worker_id is not null and engine is not null and started_at is not null and attempt > 0
@@ -171,6 +175,9 @@ create index job_live_ready on esteira.job_live (queue, priority, ready_at, id) 
 -- What a worker holds. Its predicate is implied by no hot statement: a partial index on status = 'running' was taken
 -- by the planner for settles whatever the settings said, 2.5 ms a job instead of 7 µs.
 create index job_live_worker on esteira.job_live (worker_id) where worker_id is not null;
+-- One live job a task and key. It, and the next, hold only the jobs that have such a key or time: others pay nothing.
+create unique index job_live_unique on esteira.job_live (task, unique_key) where unique_key is not null;
+create index job_live_expires on esteira.job_live (expires_at) where expires_at is not null and status = 'queued';
 
 comment on table esteira.job is 'Every job there is. Read it through the view esteira.jobs; change it through the verbs.';
 comment on table esteira.job_live is 'Jobs that are queued, running or waiting.';
@@ -181,7 +188,7 @@ comment on column esteira.job.queue is 'The named lane that the job stands in.';
 comment on column esteira.job.task is 'The name of the function to run, as its workers declare it.';
 comment on column esteira.job.priority is '0 low, 1 normal, 2 high, 3 critical; the highest first within a queue.';
 comment on column esteira.job.status is 'queued, running, waiting, completed, dead, cancelled. Scheduled and retrying jobs are queued ones with a future run_at.';
-comment on column esteira.job.reason is 'Why it ended: attempts_exhausted, not_retryable, crashed (dead); cancelled (cancelled).';
+comment on column esteira.job.reason is 'Why it ended: attempts_exhausted, not_retryable, crashed (dead); cancelled, expired, purged (cancelled).';
 comment on column esteira.job.attempt is 'Executions so far. It only rises, at claim; with the id it is the fencing token of every write by a worker.';
 comment on column esteira.job.failures is 'Attempts charged against max_attempts.';
 comment on column esteira.job.crashes is 'Attempts that ended with their process or worker. From two on the job runs alone in its engine; the third is dead.';
@@ -196,11 +203,13 @@ comment on column esteira.job.created_at is 'When it was enqueued.';
 comment on column esteira.job.updated_at is 'When the row last changed.';
 comment on column esteira.job.run_at is 'When the user wants it to run.';
 comment on column esteira.job.ready_at is 'When it may be claimed: set to no earlier than the moment of the transition into queued, so that it lies above every floor.';
+comment on column esteira.job.expires_at is 'A job that has not begun by then is cancelled, reason expired; null: never.';
 comment on column esteira.job.started_at is 'When its latest attempt was claimed.';
 comment on column esteira.job.finished_at is 'When it ended.';
 comment on column esteira.job.progress is '0 to 1, as of its end; while it is live see esteira.activity.';
 comment on column esteira.job.progress_message is 'What the handler last said of it, as of its end.';
 comment on column esteira.job.current_step is 'The step that it was in, as of its end.';
+comment on column esteira.job.unique_key is 'At most one live job of its task has this key.';
 comment on column esteira.job.tags is 'Words to filter by.';
 comment on column esteira.job.metadata is 'Whatever the client wants to remember with the job; an object.';
 comment on column esteira.job.error is 'The last failure: {type, message, attempt, at}. Null once completed.';
@@ -289,6 +298,7 @@ create table esteira.worker (
     seen_beats   bigint not null default 0,
     missed_ticks integer not null default 0,
     ticked_at    timestamptz not null,
+    drain_at     timestamptz,
     stopped_at   timestamptz,
     lost_at      timestamptz
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
@@ -309,17 +319,23 @@ comment on column esteira.worker.seen_beats is 'Heartbeats as of the last tick.'
 comment on column esteira.worker.missed_ticks is
 'Ticks in a row that saw no new beat. The lease is counted in ticks that succeeded, not in wall time: a database outage or a clock that jumps expires nobody.';
 comment on column esteira.worker.ticked_at is 'When a tick last counted it.';
+comment on column esteira.worker.drain_at is 'Somebody asked it to stop; it learns of it with its next heartbeat.';
 comment on column esteira.worker.stopped_at is 'It left in good order.';
 comment on column esteira.worker.lost_at is 'It was given up, and its jobs were taken back.';
 
 create table esteira.queue (
     name       text primary key constraint queue_name_is_a_name check (name collate "C" ~ '^[[:alnum:]_][[:alnum:]_.:/-]{0,99}$'),
-    created_at timestamptz not null
+    created_at timestamptz not null,
+    paused_at  timestamptz
 );
+-- For claims, which ask whether a queue is paused: it holds next to nothing.
+create index queue_paused on esteira.queue (name) where paused_at is not null;
+
 comment on table esteira.queue is
-'The queues known so far: those that tasks declare, and those that jobs were seen in. Enqueueing never writes here, so two clients that begin a queue at once do not wait for each other.';
+'The queues known so far: those that tasks declare, those that jobs were seen in, and those that somebody set up. Enqueueing never writes here, so two clients that begin a queue at once do not wait for each other.';
 comment on column esteira.queue.name is 'As jobs name it.';
 comment on column esteira.queue.created_at is 'When it was first seen.';
+comment on column esteira.queue.paused_at is 'Since then nothing of it is claimed; null: it is not paused.';
 
 create table esteira.task (
     name                text primary key,
@@ -333,8 +349,15 @@ create table esteira.task (
     executor            text not null constraint task_executor_is_known check (executor in ('async', 'thread', 'process')),
     steps               text[] not null default '{}',
     payload_schema      jsonb not null,
-    declared_at         timestamptz not null
+    unique_fields       text[],
+    unique_on_conflict  text constraint task_unique_on_conflict_is_known check (unique_on_conflict in ('return', 'replace', 'reject')),
+    declared_at         timestamptz not null,
+    paused_at           timestamptz
 );
+-- For claims and enqueues, which ask for the few exceptions: they hold next to nothing.
+create index task_paused on esteira.task (name) where paused_at is not null;
+create index task_unique on esteira.task (name) where unique_fields is not null;
+
 comment on table esteira.task is 'What the workers declared of each task: the policy of jobs that name none of their own.';
 comment on column esteira.task.name is 'As jobs name it.';
 comment on column esteira.task.version is 'The highest version declared wins; an older worker never overwrites it.';
@@ -347,7 +370,34 @@ comment on column esteira.task.timeout_seconds is 'Longest an attempt may take.'
 comment on column esteira.task.executor is 'Where it runs: async (the loop), thread, process.';
 comment on column esteira.task.steps is 'The declared pipeline, in order: progress follows from it.';
 comment on column esteira.task.payload_schema is 'JSON Schema of the payload.';
+comment on column esteira.task.unique_fields is 'Payload fields that make up the unique key of jobs that name none.';
+comment on column esteira.task.unique_on_conflict is 'What becomes of a job whose key a live job has: return, replace, reject.';
 comment on column esteira.task.declared_at is 'When a worker last declared it.';
+comment on column esteira.task.paused_at is 'Since then none of its jobs is claimed; null: it is not paused.';
+
+create table esteira.idempotency_key (
+    key         text primary key constraint idempotency_key_is_short check (length(key) between 1 and 255),
+    fingerprint bytea not null,
+    job_id      uuid not null,
+    created_at  timestamptz not null
+);
+create index idempotency_key_age on esteira.idempotency_key (created_at);
+
+comment on table esteira.idempotency_key is
+'Requests that said who they are: the same one again within 24 h is answered with the same job, another with the same key is refused.';
+comment on column esteira.idempotency_key.key is 'As the client chose it.';
+comment on column esteira.idempotency_key.fingerprint is 'SHA-256 of all that was asked for.';
+comment on column esteira.idempotency_key.job_id is 'The job that answered.';
+comment on column esteira.idempotency_key.created_at is 'When it was first seen.';
+
+create function esteira.missing(id uuid) returns void
+language plpgsql
+as $$
+begin
+    raise exception 'no job %', missing.id using errcode = 'ES001';
+end
+$$;
+comment on function esteira.missing(uuid) is 'Internal: raises ES001, since no job has this id.';
 
 -- Asked by every settle, so the usual answer ("it is there") costs one look into the catalogue's cache, about 1 µs.
 -- `create table` + `attach` blocks nobody, unlike `create table … partition of`.
@@ -395,13 +445,13 @@ begin
     )
     insert into esteira.job (
         id, queue, task, priority, status, reason, attempt, failures, crashes, generation, max_attempts, engine, worker_id,
-        retry_first_seconds, retry_max_seconds, timeout_seconds, created_at, updated_at, run_at, ready_at, started_at, finished_at,
-        progress, progress_message, current_step, tags, metadata, error, payload)
+        retry_first_seconds, retry_max_seconds, timeout_seconds, created_at, updated_at, run_at, ready_at, expires_at, started_at, finished_at,
+        progress, progress_message, current_step, unique_key, tags, metadata, error, payload)
     select
         id, queue, task, priority, finish.status, finish.reason, attempt, failures, crashes, generation, max_attempts, engine, worker_id,
-        retry_first_seconds, retry_max_seconds, timeout_seconds, created_at, moment, run_at, ready_at, started_at, moment,
+        retry_first_seconds, retry_max_seconds, timeout_seconds, created_at, moment, run_at, ready_at, expires_at, started_at, moment,
         coalesce(noted.progress, gone.progress), coalesce(noted.progress_message, gone.progress_message),
-        coalesce(noted.current_step, gone.current_step), tags, metadata, error, payload
+        coalesce(noted.current_step, gone.current_step), unique_key, tags, metadata, error, payload
     from gone
     left join noted on noted.job_id = gone.id;
 end
@@ -493,23 +543,229 @@ $$;
 comment on function esteira.disconnect(text) is
 'Internal: ends the sessions of a dead engine (esteira/<worker>/<engine>) or of a whole worker (esteira/<worker>).';
 
--- Arrays in parallel, one element a job; a null array or element means the default. unnest of arrays is what makes one
--- statement of a thousand jobs. `delays` and `run_ats`: the later of the two counts.
-create function esteira.enqueue_many(
+-- unnest of arrays is what makes one statement of a thousand jobs. ids null: new ones; a null among them: not this one.
+create function esteira.insert_jobs(
+    ids            uuid[],
     tasks          text[],
-    payloads       jsonb[] default null,
-    queues         text[] default null,
-    priorities     text[] default null,
-    delays         interval[] default null,
-    run_ats        timestamptz[] default null,
-    max_attempts   integer[] default null,
-    retry_firsts   interval[] default null,
-    retry_maxes    interval[] default null,
-    timeouts       interval[] default null,
-    metadata       jsonb[] default null,
-    tags           jsonb[] default null
+    payloads       jsonb[],
+    queues         text[],
+    priorities     text[],
+    delays         interval[],
+    run_ats        timestamptz[],
+    max_attempts   integer[],
+    retry_firsts   interval[],
+    retry_maxes    interval[],
+    timeouts       interval[],
+    metadata       jsonb[],
+    tags           jsonb[],
+    expires_ats    timestamptz[],
+    unique_keys    text[],
+    moment         timestamptz
 ) returns table (id uuid, queue text)
+language sql
+as $$
+insert into esteira.job_live (
+    id, queue, task, priority, max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds,
+    created_at, updated_at, run_at, ready_at, expires_at, unique_key, tags, metadata, payload)
+select
+    case when insert_jobs.ids is null then esteira.uuid7() else new.id end,
+    coalesce(new.queue, task.queue, 'default'), new.task,
+    coalesce(esteira.priority_number(new.priority), task.priority, 1),
+    new.max_attempts, extract(epoch from new.retry_first), extract(epoch from new.retry_max), extract(epoch from new.timeout),
+    moment, moment, due.run_at, due.run_at, new.expires_at, new.unique_key,
+    case when new.tags is null then '{}' else array(select jsonb_array_elements_text(new.tags)) end,
+    coalesce(new.metadata, '{}'), coalesce(new.payload, '{}')
+from unnest(
+    insert_jobs.ids, insert_jobs.tasks, insert_jobs.payloads, insert_jobs.queues, insert_jobs.priorities, insert_jobs.delays,
+    insert_jobs.run_ats, insert_jobs.max_attempts, insert_jobs.retry_firsts, insert_jobs.retry_maxes, insert_jobs.timeouts,
+    insert_jobs.metadata, insert_jobs.tags, insert_jobs.expires_ats, insert_jobs.unique_keys
+) with ordinality as new (
+    id, task, payload, queue, priority, delay, run_at, max_attempts, retry_first, retry_max, timeout, metadata, tags,
+    expires_at, unique_key, place)
+left join esteira.task as task on task.name = new.task
+cross join lateral (select greatest(new.run_at, moment + new.delay, moment)) as due (run_at)
+where insert_jobs.ids is null or new.id is not null
+order by new.place
+returning id, queue
+$$;
+comment on function esteira.insert_jobs is 'Internal: the insert behind enqueue_many; returns the new jobs in the order of the arrays.';
+
+-- {"id": 1}, so that people can read it; where that is long, its SHA-256.
+create function esteira.unique_key(payload jsonb, fields text[]) returns text
+language sql immutable strict parallel safe
+as $$
+select case when length(text) <= 200 then text else encode(sha256(convert_to(text, 'UTF8')), 'hex') end
+from (select jsonb_object_agg(field, payload -> field)::text from unnest(fields) as given (field)) as key (text)
+$$;
+comment on function esteira.unique_key(jsonb, text[]) is 'Internal: the unique key that these fields of a payload make up.';
+
+-- Waits for a transaction that is about to store the same key, as any insert into a unique index does.
+create function esteira.remember_key(key text, fingerprint bytea, job_id uuid, moment timestamptz) returns table (id uuid, outcome text)
 language plpgsql
+as $$
+#variable_conflict use_column
+begin
+    insert into esteira.idempotency_key as kept (key, fingerprint, job_id, created_at)
+    values (remember_key.key, remember_key.fingerprint, remember_key.job_id, remember_key.moment)
+    on conflict (key) do update
+    set fingerprint = excluded.fingerprint, job_id = excluded.job_id, created_at = excluded.created_at
+    where kept.created_at <= excluded.created_at - interval '24 h';
+    if found then
+        return query select remember_key.job_id, 'enqueued';
+    else
+        return query
+        select kept.job_id, case when kept.fingerprint = remember_key.fingerprint then 'replayed' else 'idempotency_mismatch' end
+        from esteira.idempotency_key as kept
+        where kept.key = remember_key.key;
+    end if;
+end
+$$;
+comment on function esteira.remember_key(text, bytea, uuid, timestamptz) is
+'Internal: keeps an idempotency key for a new job (enqueued), or returns the job that has it already (replayed; idempotency_mismatch: it was another request).';
+
+create function esteira.take_unique(task text, unique_key text, on_conflict text, new_id uuid) returns table (id uuid, outcome text)
+language plpgsql
+as $$
+#variable_conflict use_column
+begin
+    if on_conflict not in ('return', 'replace', 'reject') then
+        raise exception 'on_conflict must be return, replace or reject, not "%"', on_conflict using errcode = 'ES004';
+    end if;
+    if on_conflict = 'replace' then
+        return query
+        delete from esteira.job_live as live
+        where live.task = take_unique.task and live.unique_key = take_unique.unique_key and live.status = 'queued' and live.attempt = 0
+        returning live.id, 'replaced';
+        if found then
+            return;
+        end if;
+    end if;
+    return query
+    select coalesce(live.id, new_id),
+           case when live.id is null then 'enqueued' when on_conflict = 'return' then 'existing' else 'unique_conflict' end
+    from (select) as anyway
+    left join esteira.job_live as live on live.task = take_unique.task and live.unique_key = take_unique.unique_key;
+end
+$$;
+comment on function esteira.take_unique(text, text, text, uuid) is
+'Internal: what becomes of a new job with a unique key, and its id: enqueued; replaced (the live job made way, and its id is to be used); existing; unique_conflict.';
+
+-- One by one, in the order given: within a batch, too, the first of a key counts. What another transaction has not committed
+-- yet is waited for, a second at most. Where its job got in between our look and our insert, all is looked at again.
+create function esteira.enqueue_keyed(
+    tasks text[], payloads jsonb[], queues text[], priorities text[], delays interval[], run_ats timestamptz[], max_attempts integer[],
+    retry_firsts interval[], retry_maxes interval[], timeouts interval[], metadata jsonb[], tags jsonb[], expires_ats timestamptz[],
+    unique_keys text[], on_conflicts text[], idempotency_keys text[], atomic boolean, moment timestamptz
+) returns table (id uuid, queue text, outcome text)
+language plpgsql
+set lock_timeout = '1s'
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+declare
+    new record;
+    answer record;
+    lane text;
+    ids uuid[];
+    lanes text[];
+    outcomes text[];
+begin
+    loop
+        begin
+            ids := '{}';
+            lanes := '{}';
+            outcomes := '{}';
+            for new in
+                select given.*, esteira.uuid7() as id, coalesce(given.on_conflict, task.unique_on_conflict, 'return') as policy,
+                       coalesce(given.unique_key, esteira.unique_key(coalesce(given.payload, '{}'), task.unique_fields)) as key
+                from unnest(
+                    enqueue_keyed.tasks, enqueue_keyed.payloads, enqueue_keyed.queues, enqueue_keyed.priorities, enqueue_keyed.delays,
+                    enqueue_keyed.run_ats, enqueue_keyed.max_attempts, enqueue_keyed.retry_firsts, enqueue_keyed.retry_maxes,
+                    enqueue_keyed.timeouts, enqueue_keyed.metadata, enqueue_keyed.tags, enqueue_keyed.expires_ats,
+                    enqueue_keyed.unique_keys, enqueue_keyed.on_conflicts, enqueue_keyed.idempotency_keys
+                ) with ordinality as given (
+                    task, payload, queue, priority, delay, run_at, max_attempts, retry_first, retry_max, timeout, metadata, tags,
+                    expires_at, unique_key, on_conflict, idempotency_key, place)
+                left join esteira.task as task on task.name = given.task
+                order by given.place
+            loop
+                select new.id, 'enqueued' as outcome into answer;
+                if new.idempotency_key is not null then
+                    -- Seconds instead of times: their text hangs on the session's settings.
+                    select * into answer
+                    from esteira.remember_key(new.idempotency_key, sha256(convert_to(row(
+                        new.task, new.payload, new.queue, new.priority, extract(epoch from new.delay), extract(epoch from new.run_at),
+                        new.max_attempts, extract(epoch from new.retry_first), extract(epoch from new.retry_max),
+                        extract(epoch from new.timeout), new.metadata, new.tags, extract(epoch from new.expires_at),
+                        new.unique_key, new.on_conflict)::text, 'UTF8')), new.id, moment);
+                end if;
+                if answer.outcome = 'enqueued' and new.key is not null then
+                    select * into answer from esteira.take_unique(new.task, new.key, new.policy, new.id);
+                    update esteira.idempotency_key as kept set job_id = answer.id
+                    where kept.key = new.idempotency_key and kept.job_id <> answer.id;
+                end if;
+                lane := null;
+                if answer.outcome in ('enqueued', 'replaced') then
+                    select inserted.queue into lane
+                    from esteira.insert_jobs(
+                        array[answer.id], array[new.task], array[new.payload], array[new.queue], array[new.priority],
+                        array[new.delay], array[new.run_at], array[new.max_attempts], array[new.retry_first],
+                        array[new.retry_max], array[new.timeout], array[new.metadata], array[new.tags],
+                        array[new.expires_at], array[new.key], moment) as inserted;
+                elsif answer.outcome = 'unique_conflict' then
+                    delete from esteira.idempotency_key as kept where kept.key = new.idempotency_key;
+                end if;
+                ids := ids || answer.id;
+                lanes := lanes || lane;
+                outcomes := outcomes || answer.outcome;
+                if atomic and answer.outcome = 'unique_conflict' then
+                    raise exception 'job % of the task "%" has the unique key "%"%', answer.id, new.task, new.key,
+                        case new.policy when 'replace' then ' and has begun, so it cannot be replaced' else '' end
+                    using errcode = 'ES003';
+                elsif atomic and answer.outcome = 'idempotency_mismatch' then
+                    raise exception 'the idempotency key "%" was used for another request, answered by job %', new.idempotency_key, answer.id
+                    using errcode = 'ES006';
+                end if;
+            end loop;
+            exit;
+        exception
+            when unique_violation then
+                null;
+            when lock_not_available then
+                raise exception 'another transaction is about to enqueue a job with the same key; ask again in a moment'
+                using errcode = 'ES007';
+        end;
+    end loop;
+    return query select * from unnest(ids, lanes, outcomes);
+end
+$$;
+comment on function esteira.enqueue_keyed is 'Internal: enqueue_many where jobs have unique or idempotency keys.';
+
+-- Arrays in parallel, one element a job; a null array or element means the default. `delays` and `run_ats`: the later counts.
+-- `on_conflicts` says what becomes of a job whose unique key a live job of its task has: return (the live one is the answer),
+-- replace (the live one takes over all that is asked for here, unless it has begun) or reject.
+create function esteira.enqueue_many(
+    tasks            text[],
+    payloads         jsonb[] default null,
+    queues           text[] default null,
+    priorities       text[] default null,
+    delays           interval[] default null,
+    run_ats          timestamptz[] default null,
+    max_attempts     integer[] default null,
+    retry_firsts     interval[] default null,
+    retry_maxes      interval[] default null,
+    timeouts         interval[] default null,
+    metadata         jsonb[] default null,
+    tags             jsonb[] default null,
+    expires_ats      timestamptz[] default null,
+    unique_keys      text[] default null,
+    on_conflicts     text[] default null,
+    idempotency_keys text[] default null,
+    atomic           boolean default true
+) returns table (id uuid, queue text, outcome text)
+language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 as $$
 #variable_conflict use_column
 declare
@@ -522,48 +778,51 @@ begin
     if found then
         raise exception '"%" is no name: use 1 to 100 letters, digits, and _ . : / -', wrong using errcode = 'ES004';
     end if;
-    return query
-    insert into esteira.job_live (
-        id, queue, task, priority, max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds,
-        created_at, updated_at, run_at, ready_at, tags, metadata, payload)
-    select
-        esteira.uuid7(), coalesce(new.queue, task.queue, 'default'), new.task,
-        coalesce(esteira.priority_number(new.priority), task.priority, 1),
-        new.max_attempts, extract(epoch from new.retry_first), extract(epoch from new.retry_max), extract(epoch from new.timeout),
-        moment, moment, due.run_at, due.run_at,
-        case when new.tags is null then '{}' else array(select jsonb_array_elements_text(new.tags)) end,
-        coalesce(new.metadata, '{}'), coalesce(new.payload, '{}')
-    from unnest(
-        enqueue_many.tasks, enqueue_many.payloads, enqueue_many.queues, enqueue_many.priorities, enqueue_many.delays,
-        enqueue_many.run_ats, enqueue_many.max_attempts, enqueue_many.retry_firsts, enqueue_many.retry_maxes,
-        enqueue_many.timeouts, enqueue_many.metadata, enqueue_many.tags
-    ) with ordinality as new (
-        task, payload, queue, priority, delay, run_at, max_attempts, retry_first, retry_max, timeout, metadata, tags, place)
-    left join esteira.task as task on task.name = new.task
-    cross join lateral (select greatest(new.run_at, moment + new.delay, moment)) as due (run_at)
-    order by new.place
-    returning id, queue;
+    if enqueue_many.unique_keys is null and enqueue_many.idempotency_keys is null
+       and not exists (select from esteira.task where name = any (enqueue_many.tasks) and unique_fields is not null)
+    then
+        return query
+        select new.id, new.queue, 'enqueued'
+        from esteira.insert_jobs(
+            null, enqueue_many.tasks, enqueue_many.payloads, enqueue_many.queues, enqueue_many.priorities, enqueue_many.delays,
+            enqueue_many.run_ats, enqueue_many.max_attempts, enqueue_many.retry_firsts, enqueue_many.retry_maxes,
+            enqueue_many.timeouts, enqueue_many.metadata, enqueue_many.tags, enqueue_many.expires_ats, null, moment) as new;
+    else
+        return query
+        select *
+        from esteira.enqueue_keyed(
+            enqueue_many.tasks, enqueue_many.payloads, enqueue_many.queues, enqueue_many.priorities, enqueue_many.delays,
+            enqueue_many.run_ats, enqueue_many.max_attempts, enqueue_many.retry_firsts, enqueue_many.retry_maxes,
+            enqueue_many.timeouts, enqueue_many.metadata, enqueue_many.tags, enqueue_many.expires_ats, enqueue_many.unique_keys,
+            enqueue_many.on_conflicts, enqueue_many.idempotency_keys, enqueue_many.atomic, moment);
+    end if;
 end
 $$;
 comment on function esteira.enqueue_many is
-'Enqueues a job for each element of tasks, in the caller''s transaction, and returns their ids and queues in that order. Wakes nobody: call notify_workers after the commit, or let the workers'' poll find them within a second.';
+'Enqueues a job for each element of tasks, in the caller''s transaction, and returns for each, in that order, its id, its queue (null where there is nothing new in it) and the outcome: enqueued; existing, replaced (a live job has the unique key); replayed (the idempotency key was used for the same within 24 h). Two outcomes are refusals, and the id that of the job in the way: unique_conflict, idempotency_mismatch; with atomic they raise ES003 and ES006 instead. Raises ES004 (a value makes no sense), ES007 (another transaction is about to enqueue the same key). Wakes nobody: call notify_workers after the commit, or let the workers'' poll find them within a second.';
 
 create function esteira.enqueue(
-    task         text,
-    payload      jsonb default '{}',
-    queue        text default null,
-    priority     text default null,
-    delay        interval default null,
-    run_at       timestamptz default null,
-    max_attempts integer default null,
-    retry_first  interval default null,
-    retry_max    interval default null,
-    timeout      interval default null,
-    metadata     jsonb default null,
-    tags         text[] default null,
-    notify       boolean default true
+    task            text,
+    payload         jsonb default '{}',
+    queue           text default null,
+    priority        text default null,
+    delay           interval default null,
+    run_at          timestamptz default null,
+    max_attempts    integer default null,
+    retry_first     interval default null,
+    retry_max       interval default null,
+    timeout         interval default null,
+    metadata        jsonb default null,
+    tags            text[] default null,
+    expires_at      timestamptz default null,
+    unique_key      text default null,
+    on_conflict     text default null,
+    idempotency_key text default null,
+    notify          boolean default true
 ) returns uuid
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 as $$
 #variable_conflict use_variable
 declare
@@ -572,15 +831,17 @@ begin
     select * into new
     from esteira.enqueue_many(
         array[task], array[payload], array[queue], array[priority], array[delay], array[run_at], array[max_attempts],
-        array[retry_first], array[retry_max], array[timeout], array[metadata], array[to_jsonb(tags)]);
-    if notify then
+        array[retry_first], array[retry_max], array[timeout], array[metadata], array[to_jsonb(tags)], array[expires_at],
+        case when unique_key is not null then array[unique_key] end, array[on_conflict],
+        case when idempotency_key is not null then array[idempotency_key] end);
+    if notify and new.queue is not null then
         perform esteira.notify_workers(array[new.queue]);
     end if;
     return new.id;
 end
 $$;
 comment on function esteira.enqueue is
-'Enqueues a job in the caller''s transaction and returns its id: select esteira.enqueue(''billing.fulfil'', ''{"id": 1}'', delay => ''5 min''). Where many clients commit many jobs at once, say notify => false: a commit that notifies takes a lock of the whole database.';
+'Enqueues a job in the caller''s transaction and returns its id: select esteira.enqueue(''billing.fulfil'', ''{"id": 1}'', delay => ''5 min''). With a unique_key that a live job of the task has, on_conflict says what happens: return (that job''s id, the default), replace, reject (raises ES003). The same idempotency_key within 24 h returns the same job. Where many clients commit many jobs at once, say notify => false: a commit that notifies takes a lock of the whole database.';
 
 -- A notification is a hint: workers poll every second anyway. Inside the transaction that enqueues it costs (33,000 →
 -- 13,000 commits/s with 16 clients, since such commits queue up behind one lock); in a transaction of its own, nothing.
@@ -616,6 +877,8 @@ create function esteira.claim(
     id uuid, queue text, task text, priority smallint, ready_at timestamptz, payload jsonb, attempt integer,
     failures integer, crashes integer, timeout_seconds double precision, claimed_at timestamptz)
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_sort = off
@@ -624,7 +887,13 @@ as $$
 #variable_conflict use_column
 declare
     moment timestamptz := esteira.now();
+    paused_queues text[] := array(select queue.name from esteira.queue as queue where queue.paused_at is not null);
+    paused_tasks text[] := array(select task.name from esteira.task as task where task.paused_at is not null);
+    able text[] := tasks;
 begin
+    if cardinality(paused_tasks) > 0 then
+        able := array(select name from unnest(tasks) as name where name <> all (paused_tasks));
+    end if;
     return query
     with ready as materialized (
         select candidate.ctid
@@ -633,11 +902,13 @@ begin
             select job.ctid
             from esteira.job_live as job
             where job.status = 'queued'
+              and lane.queue <> all (paused_queues)
               and job.queue = lane.queue
               and job.priority = lane.priority
               and job.ready_at <= moment
               and (job.ready_at, job.id) > (lane.floor_time, lane.floor_id)
-              and job.task = any (claim.tasks)
+              and job.task = any (able)
+              and (job.expires_at is null or job.expires_at > moment or job.attempt > 0)
             order by job.ready_at, job.id
             limit claim.wanted
             for update of job skip locked
@@ -751,13 +1022,13 @@ begin
     )
     insert into esteira.job_finished (
         id, queue, task, priority, status, attempt, failures, crashes, generation, max_attempts, engine, worker_id,
-        retry_first_seconds, retry_max_seconds, timeout_seconds, created_at, updated_at, run_at, ready_at, started_at, finished_at,
-        progress, progress_message, current_step, tags, metadata, result_error, payload, result)
+        retry_first_seconds, retry_max_seconds, timeout_seconds, created_at, updated_at, run_at, ready_at, expires_at, started_at, finished_at,
+        progress, progress_message, current_step, unique_key, tags, metadata, result_error, payload, result)
     select
         gone.id, queue, task, priority, 'completed', attempt, failures, crashes, generation, max_attempts, engine, worker_id,
-        retry_first_seconds, retry_max_seconds, timeout_seconds, created_at, moment, run_at, ready_at, started_at, moment,
+        retry_first_seconds, retry_max_seconds, timeout_seconds, created_at, moment, run_at, ready_at, expires_at, started_at, moment,
         1, coalesce(noted.progress_message, gone.progress_message), coalesce(noted.current_step, gone.current_step),
-        tags, metadata, settled.result_error, payload, settled.result
+        unique_key, tags, metadata, settled.result_error, payload, settled.result
     from gone
     join settled on settled.id = gone.id
     left join noted on noted.job_id = gone.id
@@ -870,40 +1141,132 @@ $$;
 comment on function esteira.release(uuid[], integer[]) is
 'Puts running jobs back unfinished, uncharged: a worker that shuts down. Returns how many it still held.';
 
+-- A running job's row may be held by its handler's completing transaction: that is waited for, but not for long.
+create function esteira.edit(
+    id              uuid,
+    priority        text default null,
+    queue           text default null,
+    run_at          timestamptz default null,
+    tags            text[] default null,
+    metadata        jsonb default null,
+    payload         jsonb default null,
+    unchanged_since timestamptz default null
+) returns text
+language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
+set enable_seqscan = off
+set lock_timeout = '2s'
+as $$
+#variable_conflict use_column
+declare
+    moment timestamptz := esteira.now();
+    moves boolean := num_nonnulls(edit.priority, edit.queue, edit.run_at) > 0;
+    job esteira.job;
+begin
+    if edit.queue collate "C" !~ '^[[:alnum:]_][[:alnum:]_.:/-]{0,99}$' then
+        raise exception '"%" is no name: use 1 to 100 letters, digits, and _ . : / -', edit.queue using errcode = 'ES004';
+    end if;
+    -- It may be on its way from one partition to another: then it is not found, but still there.
+    loop
+        select * into job from esteira.job as seen where seen.id = edit.id for update;
+        exit when found;
+        perform esteira.missing(edit.id) where not exists (select from esteira.job as seen where seen.id = edit.id);
+    end loop;
+    if unchanged_since <> greatest(
+        job.updated_at, (select activity.updated_at from esteira.activity as activity where activity.job_id = edit.id))
+    then
+        raise exception 'job % has changed meanwhile', edit.id using errcode = 'ES008';
+    elsif moves and job.status not in ('queued', 'waiting') then
+        raise exception 'job % is %, so its priority, queue and run_at stay as they are', edit.id, job.status using errcode = 'ES002';
+    elsif edit.payload is not null and (job.attempt > 0 or job.status not in ('queued', 'waiting')) then
+        raise exception 'job % has begun, so its payload stays as it is', edit.id using errcode = 'ES002';
+    end if;
+    update esteira.job as job
+    set priority = coalesce(esteira.priority_number(edit.priority), job.priority),
+        queue = coalesce(edit.queue, job.queue),
+        run_at = coalesce(greatest(edit.run_at, moment), job.run_at),
+        -- Above every floor of the lane that it stands in now.
+        ready_at = case when moves then greatest(coalesce(edit.run_at, job.run_at), moment) else job.ready_at end,
+        tags = coalesce(edit.tags, job.tags),
+        metadata = coalesce(edit.metadata, job.metadata),
+        payload = coalesce(edit.payload, job.payload),
+        updated_at = moment
+    where job.id = edit.id;
+    return job.status;
+exception when lock_not_available then
+    raise exception 'job % is being changed by another transaction; try again in a moment', edit.id using errcode = 'ES002';
+end
+$$;
+comment on function esteira.edit is
+'Changes what is given and leaves the rest: tags and metadata at any time, priority, queue and run_at before the job runs (also before it runs again), payload before its first attempt. Returns the status. Raises ES001 (no such job), ES002 (another status), ES004 (a value makes no sense), ES008 (updated_at is not unchanged_since).';
+
 -- A running job is only asked: the flag goes beside the row. `for key share` keeps the job from ending in between, yet
 -- does not wait for a handler's open completing transaction, which holds no more than `for no key update`.
-create function esteira.cancel(id uuid) returns text
+-- A job may begin or go back to its queue between two looks, so they are repeated until each has its answer.
+create function esteira.cancel_many(ids uuid[], reason text default 'cancelled') returns table (id uuid, status text)
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
     moment timestamptz := esteira.now();
-    seen text;
+    open uuid[] := ids;
+    stopped uuid[];
+    asked uuid[];
 begin
     loop
-        select job.status into seen from esteira.job as job where job.id = cancel.id;
-        if seen is null then
-            raise exception 'no job %', cancel.id using errcode = 'ES001';
-        elsif seen in ('completed', 'dead', 'cancelled') then
-            raise exception 'job % is %, so there is nothing to cancel', cancel.id, seen using errcode = 'ES002';
-        elsif seen = 'running' then
-            perform from esteira.job_live as job where job.id = cancel.id and job.status = 'running' for key share;
-            if found then
-                insert into esteira.activity as activity (job_id, attempt, updated_at, cancel_requested_at)
-                select job.id, job.attempt, moment, moment from esteira.job_live as job where job.id = cancel.id
-                on conflict (job_id) do update
-                set cancel_requested_at = coalesce(activity.cancel_requested_at, excluded.cancel_requested_at);
-                return 'running';
-            end if;
-        else
-            perform from esteira.job_live as job where job.id = cancel.id and job.status in ('queued', 'waiting') for update;
-            if found then
-                perform esteira.finish(array[id], 'cancelled', 'cancelled', moment);
-                return 'cancelled';
-            end if;
+        stopped := array(
+            select job.id from esteira.job_live as job
+            where job.id = any (open) and job.status in ('queued', 'waiting')
+            order by job.id
+            for update);
+        if cardinality(stopped) > 0 then
+            perform esteira.finish(stopped, 'cancelled', cancel_many.reason, moment);
         end if;
+        asked := array(
+            select job.id from esteira.job_live as job
+            where job.id = any (open) and job.status = 'running'
+            order by job.id
+            for key share);
+        insert into esteira.activity as activity (job_id, attempt, updated_at, cancel_requested_at)
+        select job.id, job.attempt, moment, moment from esteira.job_live as job where job.id = any (asked) order by job.id
+        on conflict (job_id) do update
+        set cancel_requested_at = coalesce(activity.cancel_requested_at, excluded.cancel_requested_at);
+
+        return query select done, 'cancelled' from unnest(stopped) as done;
+        return query select done, 'running' from unnest(asked) as done;
+        open := array(
+            select job.id from esteira.job_live as job
+            where job.id = any (open) and job.id <> all (asked));
+        exit when cardinality(open) = 0;
     end loop;
+end
+$$;
+comment on function esteira.cancel_many(uuid[], text) is
+'Cancels those of these jobs that are queued or waiting (status cancelled) and asks the running ones to stop (status running). Those that have ended, or never were, are left out of the answer.';
+
+create function esteira.cancel(id uuid) returns text
+language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+declare
+    answer text;
+begin
+    select cancelled.status into answer from esteira.cancel_many(array[cancel.id]) as cancelled;
+    if answer is null then
+        select job.status into answer from esteira.job as job where job.id = cancel.id;
+        if answer is null then
+            perform esteira.missing(cancel.id);
+        end if;
+        raise exception 'job % is %, so there is nothing to cancel', cancel.id, answer using errcode = 'ES002';
+    end if;
+    return answer;
 end
 $$;
 comment on function esteira.cancel(uuid) is
@@ -931,39 +1294,229 @@ $$;
 comment on function esteira.acknowledge_cancel(uuid, integer) is
 'The worker''s word that it stopped a running job that somebody cancelled. Returns cancelled; null if the lease was lost.';
 
-create function esteira.retry(id uuid) returns uuid
+-- A job whose unique key a live one has stays where it is.
+create function esteira.retry_many(ids uuid[]) returns table (id uuid, queue text)
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
     moment timestamptz := esteira.now();
-    seen text;
+    free uuid[];
 begin
+    free := array(
+        select distinct on (job.task, coalesce(job.unique_key, job.id::text)) job.id
+        from esteira.job as job
+        where job.id = any (retry_many.ids) and job.status in ('dead', 'cancelled')
+          and not exists (
+              select from esteira.job_live as live where live.task = job.task and live.unique_key = job.unique_key)
+        order by job.task, coalesce(job.unique_key, job.id::text), job.id);
+    return query
     with dead as (
-        delete from esteira.job_dead as job where job.id = retry.id returning job.*
+        delete from esteira.job_dead as job where job.id = any (free) returning job.*
     ), cancelled as (
-        delete from esteira.job_finished as job where job.id = retry.id and job.status = 'cancelled' returning job.*
+        delete from esteira.job_finished as job where job.id = any (free) and job.status = 'cancelled' returning job.*
     )
-    insert into esteira.job_live (
+    insert into esteira.job_live as job (
         id, queue, task, priority, attempt, generation, max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds,
-        created_at, updated_at, run_at, ready_at, progress, progress_message, current_step, tags, metadata, error, payload)
+        created_at, updated_at, run_at, ready_at, progress, progress_message, current_step, unique_key, tags, metadata, error, payload)
     select
         id, queue, task, priority, attempt, generation + 1, max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds,
-        created_at, moment, moment, moment, progress, progress_message, current_step, tags, metadata, error, payload
-    from (select * from dead union all select * from cancelled) as job;
+        created_at, moment, moment, moment, progress, progress_message, current_step, unique_key, tags, metadata, error, payload
+    from (select * from dead union all select * from cancelled) as ended
+    order by id
+    returning job.id, job.queue;
+end
+$$;
+comment on function esteira.retry_many(uuid[]) is
+'Begins the next generation of those of these jobs that are dead or cancelled, and returns their ids and queues: failures and crashes at 0, no expiry, finished steps kept, the attempt number goes on rising. Wakes nobody.';
+
+create function esteira.retry(id uuid) returns uuid
+language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+declare
+    seen esteira.job;
+begin
+    perform esteira.retry_many(array[retry.id]);
     if not found then
-        select job.status into seen from esteira.job as job where job.id = retry.id;
-        if seen is null then
-            raise exception 'no job %', retry.id using errcode = 'ES001';
+        select * into seen from esteira.job as job where job.id = retry.id;
+        if not found then
+            perform esteira.missing(retry.id);
+        elsif seen.status in ('dead', 'cancelled') then
+            raise exception 'job % has the unique key "%", and so has a live job of its task', retry.id, seen.unique_key using errcode = 'ES003';
         end if;
-        raise exception 'job % is %; only dead and cancelled jobs can be retried', retry.id, seen using errcode = 'ES002';
+        raise exception 'job % is %; only dead and cancelled jobs can be retried', retry.id, seen.status using errcode = 'ES002';
     end if;
     return id;
 end
 $$;
 comment on function esteira.retry(uuid) is
-'Begins the next generation of a dead or cancelled job: failures and crashes at 0, finished steps kept, the attempt number goes on rising. Returns its id; raises ES001 (no such job), ES002 (another status).';
+'Begins the next generation of a dead or cancelled job: failures and crashes at 0, no expiry, finished steps kept, the attempt number goes on rising. Returns its id; raises ES001 (no such job), ES002 (another status), ES003 (a live job has its unique key).';
+
+create function esteira.discard_many(ids uuid[]) returns setof uuid
+language sql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
+set enable_seqscan = off
+as $$
+with gone as (
+    delete from esteira.job_dead as job where job.id = any (discard_many.ids) returning job.id
+), steps as (
+    delete from esteira.step as step using gone where step.job_id = gone.id
+), attempts as (
+    delete from esteira.attempt as attempt using gone where attempt.job_id = gone.id
+)
+select gone.id from gone
+$$;
+comment on function esteira.discard_many(uuid[]) is
+'Removes those of these jobs that are dead, with their steps and attempts, for good; returns their ids.';
+
+create function esteira.discard(id uuid) returns uuid
+language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+declare
+    seen text;
+begin
+    perform esteira.discard_many(array[discard.id]);
+    if not found then
+        select job.status into seen from esteira.job as job where job.id = discard.id;
+        if not found then
+            perform esteira.missing(discard.id);
+        end if;
+        raise exception 'job % is %; only dead jobs can be discarded', discard.id, seen using errcode = 'ES002';
+    end if;
+    return id;
+end
+$$;
+comment on function esteira.discard(uuid) is
+'Removes a dead job with its steps and attempts, for good. Returns its id; raises ES001 (no such job), ES002 (another status).';
+
+create function esteira.purge(queue text, batch integer default 10000) returns integer
+language sql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
+set enable_seqscan = off
+as $$
+select count(*)::integer
+from esteira.cancel_many(
+    array(
+        select job.id from esteira.job_live as job
+        where job.queue = purge.queue and job.status in ('queued', 'waiting')
+        order by job.id
+        limit purge.batch
+        for update skip locked),
+    'purged') as purged
+where purged.status = 'cancelled'
+$$;
+comment on function esteira.purge(text, integer) is
+'Cancels the jobs of a queue that do not run, at most a batch of them, reason purged; returns how many. Repeat it until it returns 0. They can be retried like any cancelled job.';
+
+create function esteira.pause(queue text) returns timestamptz
+language sql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
+as $$
+insert into esteira.queue as queue (name, created_at, paused_at)
+values (pause.queue, esteira.now(), esteira.now())
+on conflict (name) do update set paused_at = coalesce(queue.paused_at, excluded.paused_at)
+returning paused_at
+$$;
+comment on function esteira.pause(text) is
+'From its commit on nothing of this queue is claimed; what runs goes on. Returns since when.';
+
+-- The jobs lie below the engines' floors by now: "*" tells them to begin anew.
+create function esteira.resume(queue text) returns boolean
+language sql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
+as $$
+with resumed as (
+    update esteira.queue as queue set paused_at = null
+    where queue.name = resume.queue and queue.paused_at is not null
+    returning pg_notify('esteira', '*')
+)
+select count(*) > 0 from resumed
+$$;
+comment on function esteira.resume(text) is 'Ends the pause of a queue and tells the workers; false if it was not paused.';
+
+create function esteira.pause_task(task text) returns timestamptz
+language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    since timestamptz;
+begin
+    update esteira.task as task
+    set paused_at = coalesce(task.paused_at, esteira.now())
+    where task.name = pause_task.task
+    returning task.paused_at into since;
+    if not found then
+        raise exception 'no worker has declared the task "%"', pause_task.task using errcode = 'ES009';
+    end if;
+    return since;
+end
+$$;
+comment on function esteira.pause_task(text) is
+'From its commit on no job of this task is claimed, in whatever queue; what runs goes on. Returns since when; raises ES009 (no such task).';
+
+create function esteira.resume_task(task text) returns boolean
+language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    since timestamptz;
+begin
+    select task.paused_at into since from esteira.task as task where task.name = resume_task.task for update;
+    if not found then
+        raise exception 'no worker has declared the task "%"', resume_task.task using errcode = 'ES009';
+    end if;
+    update esteira.task as task set paused_at = null where task.name = resume_task.task and since is not null;
+    perform pg_notify('esteira', '*') where since is not null;
+    return since is not null;
+end
+$$;
+comment on function esteira.resume_task(text) is
+'Ends the pause of a task and tells the workers; false if it was not paused. Raises ES009 (no such task).';
+
+create function esteira.expire(batch integer default 5000) returns integer
+language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+declare
+    moment timestamptz := esteira.now();
+    late uuid[];
+begin
+    late := array(
+        select job.id from esteira.job_live as job
+        where job.expires_at <= moment and job.status = 'queued' and job.attempt = 0
+        order by job.expires_at
+        limit expire.batch
+        for update skip locked);
+    if cardinality(late) > 0 then
+        perform esteira.finish(late, 'cancelled', 'expired', moment);
+    end if;
+    return cardinality(late);
+end
+$$;
+comment on function esteira.expire(integer) is
+'Cancels jobs that have not begun by their expires_at, at most a batch of them, reason expired; returns how many. The tick calls it; claims pass such jobs over anyway.';
 
 -- The fence at the begin of a handler's completing transaction: nobody can take the job back until it ends, and the
 -- settle at its end is sure to find the row. Progress and cancel requests go beside the row, so they do not wait.
@@ -1053,6 +1606,8 @@ create function esteira.register(
     worker_id uuid, hostname text, pid integer, version text, queues text[], engines integer, slots integer, tasks jsonb
 ) returns void
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 as $$
 #variable_conflict use_column
 declare
@@ -1060,19 +1615,21 @@ declare
 begin
     insert into esteira.task as task (
         name, version, queue, priority, max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds,
-        executor, steps, payload_schema, declared_at)
+        executor, steps, payload_schema, unique_fields, unique_on_conflict, declared_at)
     select
         name, version, queue, esteira.priority_number(priority), max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds,
-        executor, steps, payload_schema, moment
+        executor, steps, payload_schema, unique_fields, unique_on_conflict, moment
     from jsonb_to_recordset(register.tasks) as declared (
         name text, version integer, queue text, priority text, max_attempts integer, retry_first_seconds double precision,
-        retry_max_seconds double precision, timeout_seconds double precision, executor text, steps text[], payload_schema jsonb)
+        retry_max_seconds double precision, timeout_seconds double precision, executor text, steps text[], payload_schema jsonb, unique_fields text[],
+        unique_on_conflict text)
     order by name
     on conflict (name) do update
     set version = excluded.version, queue = excluded.queue, priority = excluded.priority, max_attempts = excluded.max_attempts,
         retry_first_seconds = excluded.retry_first_seconds, retry_max_seconds = excluded.retry_max_seconds,
         timeout_seconds = excluded.timeout_seconds, executor = excluded.executor, steps = excluded.steps,
-        payload_schema = excluded.payload_schema, declared_at = excluded.declared_at
+        payload_schema = excluded.payload_schema, unique_fields = excluded.unique_fields,
+        unique_on_conflict = excluded.unique_on_conflict, declared_at = excluded.declared_at
     where excluded.version >= task.version;
 
     insert into esteira.queue (name, created_at)
@@ -1089,11 +1646,13 @@ begin
 end
 $$;
 comment on function esteira.register is
-'A worker introduces itself and declares its tasks: [{name, version, queue, priority, max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds, executor, steps, payload_schema}]. From here on its heartbeat keeps its lease.';
+'A worker introduces itself and declares its tasks: [{name, version, queue, priority, max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds, executor, steps, payload_schema, unique_fields, unique_on_conflict}]. From here on its heartbeat keeps its lease.';
 
 create function esteira.heartbeat(worker_id uuid)
-returns table (engines integer, cancel_ids uuid[])
+returns table (engines integer, cancel_ids uuid[], draining boolean)
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 set jit = off
 as $$
@@ -1114,11 +1673,12 @@ begin
             select activity.job_id
             from esteira.activity as activity
             join esteira.job_live as job on job.id = activity.job_id
-            where activity.cancel_requested_at is not null and job.worker_id = heartbeat.worker_id);
+            where activity.cancel_requested_at is not null and job.worker_id = heartbeat.worker_id),
+        (select worker.drain_at is not null from esteira.worker as worker where worker.id = heartbeat.worker_id);
 end
 $$;
 comment on function esteira.heartbeat(uuid) is
-'Keeps the worker''s lease. Returns how many engines are alive in all, and which of this worker''s jobs somebody asked to stop; no row at all means that the worker was given up, or never registered.';
+'Keeps the worker''s lease. Returns how many engines are alive in all, which of this worker''s jobs somebody asked to stop, and whether it is to drain and leave; no row at all means that the worker was given up, or never registered.';
 
 create function esteira.crash(worker_id uuid, engine integer, message text) returns integer
 language plpgsql
@@ -1192,6 +1752,28 @@ $$;
 comment on function esteira.retire(uuid) is
 'A worker leaves in good order: whatever it still held goes back uncharged. Returns how many.';
 
+create function esteira.drain(worker_id uuid) returns timestamptz
+language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    since timestamptz;
+begin
+    update esteira.worker as worker
+    set drain_at = coalesce(worker.drain_at, esteira.now())
+    where worker.id = drain.worker_id and worker.lost_at is null and worker.stopped_at is null
+    returning worker.drain_at into since;
+    if not found then
+        raise exception 'no worker % is there to be drained', drain.worker_id using errcode = 'ES010';
+    end if;
+    return since;
+end
+$$;
+comment on function esteira.drain(uuid) is
+'Asks a worker to stop, as SIGTERM does: it claims nothing more, finishes what it runs, and leaves. Returns since when; raises ES010 (no such worker, or it has gone).';
+
 create function esteira.maintain_partitions(days integer default 14) returns integer
 language sql
 as $$
@@ -1206,6 +1788,8 @@ comment on function esteira.maintain_partitions(integer) is
 -- is `lease` ticks that saw no new beat, at most one tick a second however many workers call.
 create function esteira.tick(lease integer default 6) returns integer
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 set jit = off
 as $$
@@ -1233,6 +1817,7 @@ begin
     end;
 
     perform esteira.maintain_partitions();
+    perform esteira.expire();
     insert into esteira.queue (name, created_at)
     select ready.name, moment from esteira.ready_queues() as ready (name)
     where not exists (select from esteira.queue as queue where queue.name = ready.name)
@@ -1243,7 +1828,7 @@ begin
 end
 $$;
 comment on function esteira.tick(integer) is
-'Maintenance: rescues workers that missed `lease` ticks, makes partitions ahead, notes new queues, forgets workers gone for a day. Returns how many jobs were taken back.';
+'Maintenance: rescues workers that missed `lease` ticks, makes partitions ahead, expires jobs, notes new queues, forgets workers gone for a day. Returns how many jobs were taken back.';
 
 create view esteira.jobs as
 select
@@ -1254,12 +1839,13 @@ select
     job.attempt, job.failures, coalesce(job.max_attempts, task.max_attempts, 3) as max_attempts, job.crashes, job.generation,
     job.worker_id, job.engine,
     coalesce(job.timeout_seconds, task.timeout_seconds, 3600) as timeout_seconds,
-    job.created_at, greatest(job.updated_at, activity.updated_at) as updated_at, job.run_at, job.ready_at, job.started_at, job.finished_at,
+    job.created_at, greatest(job.updated_at, activity.updated_at) as updated_at, job.run_at, job.ready_at,
+    job.expires_at, job.started_at, job.finished_at,
     activity.cancel_requested_at,
     esteira.now() - job.created_at as age,
     coalesce(job.started_at, esteira.now()) - job.ready_at as wait,
     case when job.status <> 'queued' then coalesce(job.finished_at, esteira.now()) - job.started_at end as run_time,
-    job.error, job.result_error, job.tags, job.metadata, job.payload, job.result
+    job.error, job.result_error, job.unique_key, job.tags, job.metadata, job.payload, job.result
 from esteira.job as job
 left join esteira.activity as activity on activity.job_id = job.id
 left join esteira.task as task on task.name = job.task;
@@ -1275,6 +1861,7 @@ select
         when worker.lost_at is not null then 'lost'
         when worker.stopped_at is not null then 'stopped'
         when esteira.now() - worker.beat_at > interval '10 s' then 'silent'
+        when worker.drain_at is not null then 'draining'
         else 'alive'
     end as state,
     worker.queues, worker.tasks, worker.engines, worker.slots,
@@ -1284,10 +1871,12 @@ select
 from esteira.worker as worker;
 comment on view esteira.worker_status is 'Workers of the last day.';
 comment on column esteira.worker_status.state is
-'alive; silent (no heartbeat for 10 s, not given up yet: it needs another worker''s ticks); lost (given up, jobs taken back); stopped (left in good order).';
+'alive; silent (no heartbeat for 10 s, not given up yet: it needs another worker''s ticks); draining (asked to stop, claims nothing more); lost (given up, jobs taken back); stopped (left in good order).';
 
 create function esteira.explain(job_id uuid) returns table (code text, detail text)
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 set jit = off
 as $$
@@ -1300,6 +1889,7 @@ declare
     able integer;
     free bigint;
     ahead text;
+    paused record;
 begin
     select * into job from esteira.jobs as found where found.id = explain.job_id;
     if job.id is null then
@@ -1311,7 +1901,13 @@ begin
             'It is dead (%s) after %s of %s attempts and %s crashes; the last error was %s: %s. `select esteira.retry(''%s'')` gives it another life.',
             job.reason, job.failures, job.max_attempts, job.crashes, job.error ->> 'type', job.error ->> 'message', job.id);
     elsif job.status = 'cancelled' then
-        return query select 'cancelled', format('It was cancelled at %s.', job.finished_at);
+        return query select
+            case job.reason when 'expired' then 'expired' else 'cancelled' end,
+            case job.reason
+                when 'expired' then format('It had not begun by %s, when it expired.', job.expires_at)
+                when 'purged' then format('It was cancelled at %s, when its queue was purged.', job.finished_at)
+                else format('It was cancelled at %s.', job.finished_at)
+            end;
     elsif job.status = 'waiting' then
         return query select 'waiting', 'It waits for something outside.';
     elsif job.status = 'running' then
@@ -1327,6 +1923,8 @@ begin
                 'It has been running on %s (process %s, engine %s) since %s%s, at %s %%.', worker.hostname, worker.pid, job.engine,
                 job.started_at, coalesce(', in step ' || job.current_step, ''), round((job.progress * 100)::numeric));
         end if;
+    elsif job.expires_at <= moment and job.attempt = 0 then
+        return query select 'expired', format('It had not begun by %s, when it expired, and is about to be cancelled.', job.expires_at);
     elsif job.ready_at > moment and job.failures > 0 then
         return query select 'retrying', format(
             'It failed (%s of %s: %s: %s) and runs again at %s.', job.failures, job.max_attempts,
@@ -1334,6 +1932,19 @@ begin
     elsif job.ready_at > moment then
         return query select 'scheduled', format('It is scheduled for %s.', job.ready_at);
     else
+        select what, name, since into paused
+        from (
+            select 'queue', queue.name, queue.paused_at from esteira.queue as queue where queue.name = job.queue
+            union all
+            select 'task', task.name, task.paused_at from esteira.task as task where task.name = job.task
+        ) as stopped (what, name, since)
+        where since is not null
+        limit 1;
+        if found then
+            return query select 'paused', format(
+                'The %s "%s" has been paused since %s: nothing of it is claimed until it is resumed.', paused.what, paused.name, paused.since);
+            return;
+        end if;
         select count(*), count(*) filter (where job.task = any (alive.tasks)),
                sum(alive.slots - alive.running) filter (where job.task = any (alive.tasks))
         into serving, able, free
@@ -1423,6 +2034,7 @@ select
     name.queue,
     coalesce(live.ready, 0) as ready, coalesce(live.scheduled, 0) as scheduled, coalesce(live.running, 0) as running,
     coalesce(live.waiting, 0) as waiting, coalesce(dead.dead, 0) as dead,
+    (select queue.paused_at from esteira.queue as queue where queue.name = name.queue) as paused_at,
     live.oldest_ready_at, esteira.now() - live.oldest_ready_at as oldest_ready_age,
     (select count(*) from esteira.worker_status as worker
      where worker.state = 'alive' and (worker.queues is null or name.queue = any (worker.queues))) as workers
@@ -1431,5 +2043,48 @@ left join live on live.queue = name.queue
 left join dead on dead.queue = name.queue
 order by name.queue;
 comment on view esteira.queue_stats is 'How deep each queue is, the age of its oldest ready job, and how many living workers serve it.';
+
+create view esteira.task_stats as
+with live as (
+    select
+        task,
+        count(*) filter (where status = 'queued' and ready_at <= moment) as ready,
+        count(*) filter (where status = 'queued' and ready_at > moment) as scheduled,
+        count(*) filter (where status = 'running') as running,
+        count(*) filter (where status = 'waiting') as waiting
+    from esteira.job_live, (select esteira.now() offset 0) as clock (moment)
+    group by task
+), dead as (
+    select task, count(*) as dead from esteira.job_dead group by task
+)
+select
+    task.name as task, task.version, task.queue, esteira.priority_name(task.priority) as priority, task.max_attempts,
+    task.retry_first_seconds, task.retry_max_seconds, task.timeout_seconds, task.executor, task.steps,
+    task.unique_fields, task.unique_on_conflict, task.payload_schema, task.declared_at, task.paused_at,
+    coalesce(live.ready, 0) as ready, coalesce(live.scheduled, 0) as scheduled, coalesce(live.running, 0) as running,
+    coalesce(live.waiting, 0) as waiting, coalesce(dead.dead, 0) as dead,
+    (select count(*) from esteira.worker_status as worker
+     where worker.state = 'alive' and task.name = any (worker.tasks)) as workers
+from esteira.task as task
+left join live on live.task = task.name
+left join dead on dead.task = task.name
+order by task.name;
+comment on view esteira.task_stats is 'Every task that a worker ever declared: its policy, its jobs that have not ended well, how many living workers know it.';
+
+-- Exact where it is cheap. How many have finished in all is what the statistics collector knows of the partitions: counting
+-- them would read all of history.
+create view esteira.totals as
+select
+    coalesce(sum(queue.ready), 0)::bigint as ready, coalesce(sum(queue.scheduled), 0)::bigint as scheduled,
+    coalesce(sum(queue.running), 0)::bigint as running, coalesce(sum(queue.waiting), 0)::bigint as waiting,
+    coalesce(sum(queue.dead), 0)::bigint as dead,
+    (select coalesce(sum(n_live_tup), 0)::bigint
+     from pg_stat_user_tables
+     where relid in (select inhrelid from pg_inherits where inhparent = 'esteira.job_finished'::regclass)) as finished_estimate,
+    min(queue.oldest_ready_at) as oldest_ready_at, esteira.now() - min(queue.oldest_ready_at) as oldest_ready_age,
+    (select count(*) from esteira.worker_status where state = 'alive') as workers,
+    (select coalesce(sum(slots), 0)::bigint from esteira.worker_status where state = 'alive') as slots
+from esteira.queue_stats as queue;
+comment on view esteira.totals is 'One row: how many jobs there are in each state, over all queues, and what works on them.';
 
 select esteira.maintain_partitions();

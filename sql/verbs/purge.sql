@@ -1,0 +1,19 @@
+create function esteira.purge(queue text, batch integer default 10000) returns integer
+language sql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
+set enable_seqscan = off
+as $$
+select count(*)::integer
+from esteira.cancel_many(
+    array(
+        select job.id from esteira.job_live as job
+        where job.queue = purge.queue and job.status in ('queued', 'waiting')
+        order by job.id
+        limit purge.batch
+        for update skip locked),
+    'purged') as purged
+where purged.status = 'cancelled'
+$$;
+comment on function esteira.purge(text, integer) is
+'Cancels the jobs of a queue that do not run, at most a batch of them, reason purged; returns how many. Repeat it until it returns 0. They can be retried like any cancelled job.';
