@@ -62,6 +62,10 @@ bench: venv ## measure pickup, drain, a held snapshot, and recovery from kill -9
 freeze: venv ## freeze sql/ into the unreleased migration
 	$(BIN)/python scripts/freeze_migration.py
 
+.PHONY: generate
+generate: venv ## write the synchronous client from the asynchronous one
+	$(BIN)/python scripts/generate_sync.py
+
 .PHONY: image-check
 image-check: venv ## run the image's commands without a container engine (ESTEIRA_DATABASE_URL: a database for trying)
 	$(BIN)/python scripts/image_check.py

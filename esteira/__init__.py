@@ -2,8 +2,9 @@
 
 from importlib.metadata import version
 
+from esteira.acted import Acted
 from esteira.app import App
-from esteira.client import Acted, Client, Enqueued, Handle, NewJob
+from esteira.client import Client
 from esteira.context import Context, Transaction
 from esteira.errors import (
     Changed,
@@ -24,11 +25,15 @@ from esteira.errors import (
     UnknownTask,
     UnknownWorker,
 )
+from esteira.handle import Handle
 from esteira.job import Job
+from esteira.new_job import Enqueued, NewJob
 from esteira.outcomes import Fail, Snooze
 from esteira.queries import JobFilter, Page
 from esteira.retry import Retry
+from esteira.sync_client import SyncClient
 from esteira.sync_context import SyncContext, SyncTransaction
+from esteira.sync_handle import SyncHandle
 from esteira.task import Task
 
 __version__ = version("esteira")
@@ -61,7 +66,9 @@ __all__ = [
     "Retry",
     "SchemaMismatch",
     "Snooze",
+    "SyncClient",
     "SyncContext",
+    "SyncHandle",
     "SyncTransaction",
     "Task",
     "Transaction",

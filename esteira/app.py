@@ -11,7 +11,8 @@ from esteira.durations import Duration, to_timedelta
 from esteira.errors import ConfigurationError, UnknownTask
 from esteira.job import Priority
 from esteira.retry import Retry
-from esteira.task import Executor, Policy, Task, check_name
+from esteira.sync_client import SyncClient
+from esteira.task import AsyncTask, Executor, PlainTask, Policy, Task, check_name
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -21,9 +22,9 @@ class TaskDecorator(Protocol):
     """Turn a function into a task; the task keeps the function's types."""
 
     @overload
-    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]]) -> Task[P, R]: ...
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]]) -> AsyncTask[P, R]: ...  # type: ignore[overload-overlap]
     @overload
-    def __call__(self, function: Callable[P, R]) -> Task[P, R]: ...
+    def __call__(self, function: Callable[P, R]) -> PlainTask[P, R]: ...
 
 
 class App:
@@ -38,6 +39,7 @@ class App:
         self.tasks: dict[str, Task[..., Any]] = {}
         self._database_url = database_url
         self._client: Client | None = None
+        self._sync_client: SyncClient | None = None
 
     def __repr__(self) -> str:
         return f"App({self.name!r})"
@@ -56,11 +58,25 @@ class App:
             self._client = Client(self._database_url)
         return self._client
 
+    @property
+    def sync_client(self) -> SyncClient:
+        """The client that this App's tasks enqueue with from plain code; threads may share it."""
+        if self._sync_client is None:
+            self._sync_client = SyncClient(self._database_url)
+        return self._sync_client
+
     async def close(self) -> None:
-        """Close the client's connections."""
+        """Close the connections of both clients."""
+        self.close_sync()
         if self._client is not None:
             client, self._client = self._client, None
             await client.close()
+
+    def close_sync(self) -> None:
+        """Close the connections of the synchronous client, for programs that have no other."""
+        if self._sync_client is not None:
+            client, self._sync_client = self._sync_client, None
+            client.close()
 
     def task(
         self,
@@ -89,7 +105,9 @@ class App:
             full_name = f"{self.name}.{name or function.__name__}"
             if full_name in self.tasks:
                 raise ConfigurationError(f'the task "{full_name}" is declared twice')
-            default: Executor = "async" if inspect.iscoroutinefunction(function) else "thread"
+            asynchronous = inspect.iscoroutinefunction(function)
+            kind: type[Task[..., Any]] = AsyncTask if asynchronous else PlainTask
+            default: Executor = "async" if asynchronous else "thread"
             policy = Policy(
                 queue=queue,
                 priority=priority,
@@ -99,7 +117,7 @@ class App:
                 steps=tuple(steps),
                 version=version,
             )
-            self.tasks[full_name] = Task(self, full_name, function, policy)
+            self.tasks[full_name] = kind(self, full_name, function, policy)
             return self.tasks[full_name]
 
         return decorate

@@ -17,12 +17,22 @@ from esteira.encoding import encode
 from esteira.errors import ConfigurationError
 from esteira.progress import Note, Progress
 from esteira.retry import Retry
-from esteira.running import PATIENCE_SECONDS, Claimed, Step, Steps, check_progress, required, tries
+from esteira.running import (
+    COMPLETE,
+    HOLD,
+    PATIENCE_SECONDS,
+    SAVE_STEP,
+    STEPS,
+    Claimed,
+    Step,
+    Steps,
+    check_progress,
+    required,
+    tries,
+)
 from esteira.threads import in_thread
 
 T = TypeVar("T")
-
-_SAVE_STEP = "select esteira.save_step($1, $2, $3, $4, esteira.now() - $5::interval, $6)"
 
 
 class Context:
@@ -87,7 +97,7 @@ class Context:
             return step.decode(stored)
         text, value = step.encode(await _call(function, retry, timeout))
         await self._progress.flush()
-        saved = await self._database.fetchval(_SAVE_STEP, *self._checkpoint(step, text), patience=PATIENCE_SECONDS)
+        saved = await self._database.fetchval(SAVE_STEP, *self._checkpoint(step, text), patience=PATIENCE_SECONDS)
         if not saved:
             raise self._job.lease_lost()
         return value
@@ -105,7 +115,7 @@ class Context:
         async with self._database.acquire(patience=PATIENCE_SECONDS) as connection, connection.transaction():
             text, value = step.encode(await function(connection))
             with translated():
-                saved = await connection.fetchval(_SAVE_STEP, *self._checkpoint(step, text))
+                saved = await connection.fetchval(SAVE_STEP, *self._checkpoint(step, text))
             if not saved:
                 raise self._job.lease_lost()
         return value  # type: ignore[no-any-return]
@@ -123,16 +133,14 @@ class Context:
         with self._steps.completing():
             async with self._database.acquire(patience=PATIENCE_SECONDS) as connection, connection.transaction():
                 with translated():
-                    held = await connection.fetchval("select esteira.hold($1, $2)", *token)
+                    held = await connection.fetchval(HOLD, *token)
                 if not held:
                     raise self._job.lease_lost()
                 tx = Transaction(connection)
                 yield tx
                 result = required(tx.result)
                 with translated():
-                    settled = await connection.fetchval(
-                        "select esteira.complete(array[$1::uuid], array[$2::integer], array[$3::jsonb])", *token, result
-                    )
+                    settled = await connection.fetchval(COMPLETE, *token, result)
                 if settled is None:
                     raise self._job.lease_lost()
         self.completed = True
@@ -167,9 +175,8 @@ class Context:
         """Return the result that an earlier attempt stored; otherwise show that the step begins."""
         if self._steps.finished is None:
             # A first attempt has none.
-            rows = [] if self._job.attempt == 1 else await self._database.fetch(
-                "select name, result from esteira.step where job_id = $1", self._job.id, patience=PATIENCE_SECONDS
-            )  # fmt: skip
+            first = self._job.attempt == 1
+            rows = [] if first else await self._database.fetch(STEPS, self._job.id, patience=PATIENCE_SECONDS)
             self._steps.remember({row["name"]: row["result"] for row in rows})
         stored = self._steps.finished.get(name) if self._steps.finished else None
         if stored is None:

@@ -10,16 +10,26 @@ from uuid import UUID
 
 from tenacity import Retrying, sleep_using_event
 
-from esteira.database import SyncConnection, SyncDatabase, translated
+from esteira.database import SyncConnection, SyncDatabase, sync_fetch_with
 from esteira.encoding import encode
 from esteira.errors import ConfigurationError, Interrupted
 from esteira.progress import Note, SyncProgress
 from esteira.retry import Retry
-from esteira.running import PATIENCE_SECONDS, Claimed, Step, Steps, check_progress, required, tries
+from esteira.running import (
+    COMPLETE,
+    HOLD,
+    PATIENCE_SECONDS,
+    SAVE_STEP,
+    STEPS,
+    Claimed,
+    Step,
+    Steps,
+    check_progress,
+    required,
+    tries,
+)
 
 T = TypeVar("T")
-
-_SAVE_STEP = "select esteira.save_step(%s, %s, %s, %s, esteira.now() - %s::interval, %s::real)"
 
 
 class SyncContext:
@@ -70,7 +80,7 @@ class SyncContext:
         text, value = step.encode(self._call(function, retry))
         self.check()
         self._progress.flush()
-        if not self._database.fetchval(_SAVE_STEP, *self._checkpoint(step, text), patience=PATIENCE_SECONDS):
+        if not self._database.fetchval(SAVE_STEP, *self._checkpoint(step, text), patience=PATIENCE_SECONDS):
             raise self._job.lease_lost()
         return value  # type: ignore[no-any-return]
 
@@ -84,10 +94,10 @@ class SyncContext:
         if stored is not None:
             return step.decode(stored)  # type: ignore[no-any-return]
         self._progress.flush()
-        with self._database.transaction() as connection:
+        with self._database.acquire(patience=PATIENCE_SECONDS) as connection, connection.transaction():
             text, value = step.encode(function(connection))
             self.check()
-            if not _ask(connection, _SAVE_STEP, *self._checkpoint(step, text)):
+            if not _ask(connection, SAVE_STEP, *self._checkpoint(step, text)):
                 raise self._job.lease_lost()
         return value  # type: ignore[no-any-return]
 
@@ -101,14 +111,13 @@ class SyncContext:
         self._check()
         self._progress.flush()
         token = (self._job.id, self._job.attempt)
-        with self._steps.completing(), self._database.transaction() as connection:
-            if not _ask(connection, "select esteira.hold(%s, %s)", *token):
+        lent = self._database.acquire(patience=PATIENCE_SECONDS)
+        with self._steps.completing(), lent as connection, connection.transaction():
+            if not _ask(connection, HOLD, *token):
                 raise self._job.lease_lost()
             tx = SyncTransaction(connection)
             yield tx
-            result = required(tx.result)
-            complete = "select esteira.complete(array[%s::uuid], array[%s::integer], array[%s::jsonb])"
-            if not _ask(connection, complete, *token, result):
+            if not _ask(connection, COMPLETE, *token, required(tx.result)):
                 raise self._job.lease_lost()
         self.completed = True
 
@@ -144,10 +153,9 @@ class SyncContext:
         """Return the result that an earlier attempt stored; otherwise show that the step begins."""
         if self._steps.finished is None:
             # A first attempt has none.
-            rows = [] if self._job.attempt == 1 else self._database.fetchall(
-                "select name, result::text from esteira.step where job_id = %s", self._job.id, patience=PATIENCE_SECONDS
-            )  # fmt: skip
-            self._steps.remember({row[0]: row[1] for row in rows})
+            first = self._job.attempt == 1
+            rows = [] if first else self._database.fetch(STEPS, self._job.id, patience=PATIENCE_SECONDS)
+            self._steps.remember({row["name"]: row["result"] for row in rows})
         stored = self._steps.finished.get(name) if self._steps.finished else None
         if stored is None:
             self._progress.note(Note(step=name))
@@ -185,7 +193,6 @@ class SyncTransaction:
         self.result = encode(value)
 
 
-def _ask(connection: SyncConnection, query: str, *args: object) -> Any:
-    with translated():
-        row = connection.execute(query.encode(), args).fetchone()
-    return None if row is None else row[0]
+def _ask(connection: SyncConnection, statement: str, *args: object) -> Any:
+    rows: Sequence[Any] = sync_fetch_with(connection, statement, *args)
+    return next(iter(rows[0].values())) if rows else None

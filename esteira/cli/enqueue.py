@@ -52,7 +52,7 @@ def enqueue(
     The exit code then tells how: 0 completed, 1 dead, 6 cancelled.
     With --json the whole job is printed instead.
     """
-    from esteira.client import NewJob
+    from esteira.new_job import NewJob
     from esteira.retry import Retry
 
     new = NewJob(

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from esteira.client import NewJob
 from esteira.encoding import encode
 from esteira.job import Attempt, Job, Priority, Step, Warning  # noqa: A004 - the word of the interface
+from esteira.new_job import NewJob
 from esteira.overview import Queue, Worker
 from esteira.retry import RetryChange
 
