@@ -14,11 +14,17 @@ from esteira.errors import (
     EsteiraError,
     IllegalTransition,
     InvalidInput,
+    JobGone,
     JobNotFound,
     SchemaMismatch,
 )
 
-_OURS: dict[str, type[EsteiraError]] = {"ES001": JobNotFound, "ES002": IllegalTransition, "ES004": InvalidInput}
+_OURS: dict[str, type[EsteiraError]] = {
+    "ES001": JobNotFound,
+    "ES002": IllegalTransition,
+    "ES004": InvalidInput,
+    "ES005": JobGone,
+}
 # Connection lost, no login, no such database, the server shutting down or starting, out of its resources, a session
 # ended for being idle or slow, read-only (a standby after a failover).
 _GONE = ("08", "28", "3D000", "57P0", "53", "25P03", "25P04", "25006")
