@@ -3,12 +3,14 @@
 from importlib.metadata import version
 
 from esteira.app import App
-from esteira.client import Client, Handle, NewJob
+from esteira.client import Acted, Client, Enqueued, Handle, NewJob
 from esteira.context import Context, Transaction
 from esteira.errors import (
+    Changed,
     ConfigurationError,
     DatabaseUnavailable,
     EsteiraError,
+    IdempotencyMismatch,
     IllegalTransition,
     Interrupted,
     InvalidInput,
@@ -16,13 +18,16 @@ from esteira.errors import (
     JobFailed,
     JobGone,
     JobNotFound,
+    KeyInFlight,
     LeaseLost,
     SchemaMismatch,
+    UniqueConflict,
     UnknownTask,
+    UnknownWorker,
 )
 from esteira.job import Job
 from esteira.outcomes import Fail, Snooze
-from esteira.queries import JobFilter
+from esteira.queries import JobFilter, Page
 from esteira.retry import Retry
 from esteira.sync_context import SyncContext, SyncTransaction
 from esteira.task import Task
@@ -30,14 +35,18 @@ from esteira.task import Task
 __version__ = version("esteira")
 
 __all__ = [
+    "Acted",
     "App",
+    "Changed",
     "Client",
     "ConfigurationError",
     "Context",
     "DatabaseUnavailable",
+    "Enqueued",
     "EsteiraError",
     "Fail",
     "Handle",
+    "IdempotencyMismatch",
     "IllegalTransition",
     "Interrupted",
     "InvalidInput",
@@ -47,8 +56,10 @@ __all__ = [
     "JobFilter",
     "JobGone",
     "JobNotFound",
+    "KeyInFlight",
     "LeaseLost",
     "NewJob",
+    "Page",
     "Retry",
     "SchemaMismatch",
     "Snooze",
@@ -56,6 +67,8 @@ __all__ = [
     "SyncTransaction",
     "Task",
     "Transaction",
+    "UniqueConflict",
     "UnknownTask",
+    "UnknownWorker",
     "__version__",
 ]

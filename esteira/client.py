@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Literal, Self, TypeVar, cast
 from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
@@ -15,10 +15,11 @@ from esteira import queries
 from esteira.database import Connection, Database, translated
 from esteira.durations import Duration, to_timedelta
 from esteira.encoding import decode, encode
-from esteira.errors import InvalidInput, JobCancelled, JobFailed, JobNotFound
-from esteira.job import FINAL, Attempt, Explanation, Job, Priority, Queue, Step, Worker
+from esteira.errors import InvalidInput, JobCancelled, JobFailed, JobNotFound, UnknownTask
+from esteira.job import FINAL, Attempt, Explanation, Job, Priority, Step
 from esteira.notifier import Notifier
-from esteira.queries import JobFilter
+from esteira.overview import DeclaredTask, Queue, Totals, Worker
+from esteira.queries import JobFilter, Page
 from esteira.retry import Retry, RetryChange
 from esteira.schema import check_schema
 from esteira.settings import read_settings
@@ -27,12 +28,19 @@ R = TypeVar("R")
 
 # Reads may happen twice, so a short absence of the database (a restart, a failover) is waited out.
 PATIENCE_SECONDS = 5.0
+# As many jobs a bulk act takes at most, if nothing else is said.
+MANY = 10_000
+LIVE = ("queued", "running", "waiting")
+OnConflict = Literal["return", "replace", "reject"]
+Outcome = Literal["enqueued", "existing", "replaced", "replayed", "unique_conflict", "idempotency_mismatch"]
 
 # JSON goes as text: the caller's connection may have a codec of its own for jsonb.
 _ENQUEUE = """
-select id, queue from esteira.enqueue_many(
-    $1, $2::text[]::jsonb[], $3, $4, $5, $6, $7, $8, $9, $10, $11::text[]::jsonb[], $12::text[]::jsonb[])
+select id, queue, outcome from esteira.enqueue_many(
+    $1, $2::text[]::jsonb[], $3, $4, $5, $6, $7, $8, $9, $10, $11::text[]::jsonb[], $12::text[]::jsonb[], $13, $14, $15,
+    $16, $17)
 """
+_EDIT = "select esteira.edit($1, $2, $3, $4, $5, $6::text::jsonb, $7::text::jsonb, $8)"
 _NOTIFY = "select esteira.notify_workers($1)"
 _ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
 
@@ -42,6 +50,10 @@ class NewJob:
     """A job to enqueue. None means what its task declares, else Esteira's default.
 
     payload: anything that has a JSON form. delay: from now; run_at: an aware datetime; the later counts.
+    expires_at: an aware datetime; not begun by then, the job is cancelled.
+    unique_key: at most one live job of the task has it. on_conflict: what becomes of this one then: "return" (the live
+    one is the answer), "replace" (the live one takes all of this over, unless it has begun), "reject".
+    idempotency_key: the same request with it is answered with the same job for 24 h, another is refused.
     """
 
     task: str
@@ -54,12 +66,48 @@ class NewJob:
     timeout: Duration | None = None
     metadata: Mapping[str, Any] | None = None
     tags: Sequence[str] | None = None
+    expires_at: datetime | None = None
+    unique_key: str | None = None
+    on_conflict: OnConflict | None = None
+    idempotency_key: str | None = None
 
     def __post_init__(self) -> None:
-        if self.run_at is not None and self.run_at.tzinfo is None:
-            raise InvalidInput(f"run_at has no time zone: {self.run_at.isoformat()}")
+        for name, time in (("run_at", self.run_at), ("expires_at", self.expires_at)):
+            if time is not None and time.tzinfo is None:
+                raise InvalidInput(f"{name} has no time zone: {time.isoformat()}")
         if isinstance(self.retry, Retry) and self.retry.never_on:
             raise InvalidInput("never_on belongs to the task's declaration; a job cannot change it")
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """What became of a job that was to be enqueued.
+
+    outcome: enqueued; existing, replaced (a live job has its unique key, and `id`); replayed (the idempotency key was
+    used for the same before). Refused are unique_conflict and idempotency_mismatch, where `id` is the job in the way.
+    """
+
+    id: UUID
+    outcome: Outcome
+
+    @property
+    def refused(self) -> bool:
+        """Tell whether there is no such job."""
+        return self.outcome in ("unique_conflict", "idempotency_mismatch")
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """What an act on many jobs did.
+
+    matched: jobs that the filter found, and to which the act applies; changed: those that it changed; asked: running
+    ones that were asked to stop; more: there are more than the limit.
+    """
+
+    matched: int
+    changed: int = 0
+    asked: int = 0
+    more: bool = False
 
 
 class Client:
@@ -99,29 +147,27 @@ class Client:
         """Enqueue one job; `options` are the fields of NewJob.
 
         db: an asyncpg connection; the job then exists if and only if the caller's transaction on it commits.
-        Raises InvalidInput for what Postgres cannot store.
+        Raises InvalidInput for what Postgres cannot store, UniqueConflict, IdempotencyMismatch, KeyInFlight.
         """
         new = NewJob(task, {} if payload is None else payload, **options)
         return Handle((await self.enqueue_many([new], db=db))[0], self, _ANYTHING)
 
     async def enqueue_many(self, jobs: Sequence[NewJob], *, db: Connection | None = None) -> list[UUID]:
         """Enqueue jobs in one statement: all or, where one is refused, none. Returns their ids in the same order."""
-        columns = _columns(jobs)
-        if db is not None:
-            with translated():
-                rows = await db.fetch(_ENQUEUE, *columns)
-                # In the caller's own transaction a notification goes out with the commit.
-                await db.execute(_NOTIFY, {row["queue"] for row in rows})
-        else:
-            rows = await self.database.fetch(_ENQUEUE, *columns)
-            self._notifier.notify(row["queue"] for row in rows)
-        return [row["id"] for row in rows]
+        return [job.id for job in await self._enqueue(jobs, db, atomic=True)]
+
+    async def enqueue_each(self, jobs: Sequence[NewJob], *, db: Connection | None = None) -> list[Enqueued]:
+        """Enqueue jobs in one statement, each for itself: one whose key is refused does not hinder the others.
+
+        Raises InvalidInput where one cannot be stored, KeyInFlight; then none is.
+        """
+        return await self._enqueue(jobs, db, atomic=False)
 
     async def get(self, job_id: UUID) -> Job:
         """Return the job as it is now, with payload and result."""
         row = await self.database.fetchrow(queries.JOB_BY_ID, job_id, patience=PATIENCE_SECONDS)
         if row is None:
-            raise JobNotFound(f"no job {job_id}")
+            raise await self.missing(job_id)
         return Job.from_row(dict(row))
 
     async def get_many(self, job_ids: Collection[UUID], *, payloads: bool = True) -> dict[UUID, Job]:
@@ -153,10 +199,26 @@ class Client:
         rows = await self.database.fetch(queries.UNSERVED_QUEUES, patience=PATIENCE_SECONDS)
         return [row["name"] for row in rows]
 
-    async def jobs(self, wanted: JobFilter | None = None) -> list[Job]:
-        """Return a page of jobs, the newest first, without payloads and results."""
-        rows = await self.database.fetch(queries.jobs(wanted or JobFilter()), patience=PATIENCE_SECONDS)
+    async def missing(self, job_id: UUID) -> JobNotFound:
+        """Return what there is to say of an id that no job has."""
+        try:
+            await self.database.fetch(queries.MISSING, job_id, patience=PATIENCE_SECONDS)
+        except JobNotFound as error:
+            return error
+        raise AssertionError("esteira.missing raises")
+
+    async def jobs(self, wanted: JobFilter | None = None, page: Page | None = None) -> list[Job]:
+        """Return a page of jobs, by default the newest 50, without payloads and results."""
+        query = queries.jobs(wanted or JobFilter(), page or Page())
+        rows = await self.database.fetch(query, patience=PATIENCE_SECONDS)
         return [Job.from_row(dict(row)) for row in rows]
+
+    async def count(self, wanted: JobFilter | None = None, *, estimate: bool = False) -> int:
+        """Count jobs. An estimate is the planner's: quick where counting would read all of history."""
+        wanted = wanted or JobFilter()
+        if estimate:
+            return await self.database.estimate(queries.job_ids(wanted), patience=PATIENCE_SECONDS)
+        return int(await self.database.fetchval(queries.count(wanted), patience=PATIENCE_SECONDS))
 
     async def wait(self, job_id: UUID, *, timeout: Duration | None = None) -> Job:  # noqa: ASYNC109 - a deadline that answers
         """Return the job once it has ended, or as it is when `timeout` is over."""
@@ -187,13 +249,73 @@ class Client:
         self._notifier.notify([job.queue])
         return job
 
+    async def edit(
+        self,
+        job_id: UUID,
+        *,
+        priority: Priority | None = None,
+        queue: str | None = None,
+        run_at: datetime | None = None,
+        tags: Sequence[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        payload: Any = None,
+        unchanged_since: datetime | None = None,
+    ) -> Job:
+        """Change what is given; returns the job after it.
+
+        tags and metadata at any time; priority, queue and run_at before it runs; payload before its first attempt.
+        unchanged_since: the job's updated_at as it was read. Raises IllegalTransition, Changed, InvalidInput.
+        """
+        values = (
+            priority, queue, run_at, tags, None if metadata is None else encode(metadata),
+            None if payload is None else encode(payload), unchanged_since,
+        )  # fmt: skip
+        await self.database.fetch(_EDIT, job_id, *values)
+        job = await self.get(job_id)
+        self._notifier.notify([job.queue])
+        return job
+
+    async def discard(self, job_id: UUID) -> None:
+        """Remove a dead job for good. Raises IllegalTransition for any other."""
+        await self.database.fetch("select esteira.discard($1)", job_id)
+
+    async def cancel_many(self, wanted: JobFilter, *, limit: int = MANY, dry_run: bool = False) -> Acted:
+        """Cancel those that have not started and ask the running ones to stop, the oldest first."""
+        ids, acted = await self._chosen(wanted.within(LIVE), limit)
+        if dry_run or not ids:
+            return acted
+        rows = await self.database.fetch("select status from esteira.cancel_many($1)", ids)
+        asked = sum(row["status"] == "running" for row in rows)
+        return replace(acted, changed=len(rows) - asked, asked=asked)
+
+    async def retry_many(self, wanted: JobFilter, *, limit: int = MANY, dry_run: bool = False) -> Acted:
+        """Give dead and cancelled jobs another life, the oldest first."""
+        ids, acted = await self._chosen(wanted.within(("dead", "cancelled")), limit)
+        if dry_run or not ids:
+            return acted
+        rows = await self.database.fetch("select queue from esteira.retry_many($1)", ids)
+        self._notifier.notify({row["queue"] for row in rows})
+        return replace(acted, changed=len(rows))
+
+    async def discard_many(self, wanted: JobFilter, *, limit: int = MANY, dry_run: bool = False) -> Acted:
+        """Remove dead jobs for good, the oldest first."""
+        ids, acted = await self._chosen(wanted.within(("dead",)), limit)
+        if dry_run or not ids:
+            return acted
+        return replace(acted, changed=len(await self.database.fetch("select esteira.discard_many($1)", ids)))
+
+    async def _chosen(self, wanted: JobFilter, limit: int) -> tuple[list[UUID], Acted]:
+        rows = await self.database.fetch(queries.oldest_ids(wanted, limit + 1), patience=PATIENCE_SECONDS)
+        ids = [row["id"] for row in rows[:limit]]
+        return ids, Acted(matched=len(ids), more=len(rows) > limit)
+
     async def explain(self, job_id: UUID) -> Explanation:
         """Say why the job is not running now, or what it is doing."""
         row = await self.database.fetchrow(
             "select code, detail from esteira.explain($1)", job_id, patience=PATIENCE_SECONDS
         )
         if row is None or row["code"] == "not_found":
-            raise JobNotFound(f"no job {job_id}")
+            raise await self.missing(job_id)
         return Explanation(**row)
 
     async def steps(self, job_id: UUID) -> list[Step]:
@@ -210,9 +332,72 @@ class Client:
         """Return the queues by name."""
         return [Queue(**row) for row in await self.database.fetch(queries.QUEUES, patience=PATIENCE_SECONDS)]
 
+    async def queue(self, name: str) -> Queue | None:
+        """Return a queue; None where nothing is known of it."""
+        row = await self.database.fetchrow(queries.QUEUE, name, patience=PATIENCE_SECONDS)
+        return None if row is None else Queue(**row)
+
+    async def pause(self, queue: str) -> datetime:
+        """Let nothing of this queue be claimed from now on; returns since when it is so."""
+        return cast(datetime, await self.database.fetchval("select esteira.pause($1)", queue))
+
+    async def resume(self, queue: str) -> bool:
+        """End the pause of a queue; False if it was not paused."""
+        return cast(bool, await self.database.fetchval("select esteira.resume($1)", queue))
+
+    async def purge(self, queue: str) -> int:
+        """Cancel all jobs of a queue that do not run; returns how many."""
+        purged = batch = await self.database.fetchval("select esteira.purge($1)", queue)
+        while batch:
+            batch = await self.database.fetchval("select esteira.purge($1)", queue)
+            purged += batch
+        return int(purged)
+
+    async def tasks(self) -> list[DeclaredTask]:
+        """Return the tasks that a worker ever declared, by name."""
+        rows = await self.database.fetch(queries.TASKS, patience=PATIENCE_SECONDS)
+        return [_declared_task(row) for row in rows]
+
+    async def task(self, name: str) -> DeclaredTask:
+        """Return a declared task. Raises UnknownTask."""
+        row = await self.database.fetchrow(queries.TASK, name, patience=PATIENCE_SECONDS)
+        if row is None:
+            raise UnknownTask(f'no worker has declared the task "{name}"')
+        return _declared_task(row)
+
+    async def pause_task(self, name: str) -> datetime:
+        """Let no job of this task be claimed from now on; returns since when it is so. Raises UnknownTask."""
+        return cast(datetime, await self.database.fetchval("select esteira.pause_task($1)", name))
+
+    async def resume_task(self, name: str) -> bool:
+        """End the pause of a task; False if it was not paused. Raises UnknownTask."""
+        return cast(bool, await self.database.fetchval("select esteira.resume_task($1)", name))
+
     async def workers(self) -> list[Worker]:
         """Return the workers of the last day, the youngest first."""
         return [Worker(**row) for row in await self.database.fetch(queries.WORKERS, patience=PATIENCE_SECONDS)]
+
+    async def drain(self, worker_id: UUID) -> datetime:
+        """Ask a worker to finish what it runs and to leave; returns since when it is asked. Raises UnknownWorker."""
+        return cast(datetime, await self.database.fetchval("select esteira.drain($1)", worker_id))
+
+    async def totals(self) -> Totals:
+        """Return how many jobs there are in each state, over all queues, and what works on them."""
+        row = await self.database.fetchrow(queries.TOTALS, patience=PATIENCE_SECONDS)
+        assert row is not None
+        return Totals(**row)
+
+    async def _enqueue(self, jobs: Sequence[NewJob], db: Connection | None, *, atomic: bool) -> list[Enqueued]:
+        columns = (*_columns(jobs), atomic)
+        if db is not None:
+            with translated():
+                rows = await db.fetch(_ENQUEUE, *columns)
+                # In the caller's own transaction a notification goes out with the commit.
+                await db.execute(_NOTIFY, {row["queue"] for row in rows if row["queue"]})
+        else:
+            rows = await self.database.fetch(_ENQUEUE, *columns)
+            self._notifier.notify(row["queue"] for row in rows if row["queue"])
+        return [Enqueued(row["id"], row["outcome"]) for row in rows]
 
     async def _act(self, verb: str, job_id: UUID) -> Job:
         await self.database.fetch(verb, job_id)
@@ -268,7 +453,7 @@ def _interval(duration: Duration | None) -> timedelta | None:
     return None if duration is None else to_timedelta(duration)
 
 
-def _columns(jobs: Sequence[NewJob]) -> list[list[Any]]:
+def _columns(jobs: Sequence[NewJob]) -> list[list[Any] | None]:
     return [
         [job.task for job in jobs],
         [encode(job.payload) for job in jobs],
@@ -282,4 +467,17 @@ def _columns(jobs: Sequence[NewJob]) -> list[list[Any]]:
         [_interval(job.timeout) for job in jobs],
         [None if job.metadata is None else encode(job.metadata) for job in jobs],
         [None if job.tags is None else encode(job.tags) for job in jobs],
+        [job.expires_at for job in jobs],
+        _if_any([job.unique_key for job in jobs]),
+        _if_any([job.on_conflict for job in jobs]),
+        _if_any([job.idempotency_key for job in jobs]),
     ]
+
+
+def _if_any(values: list[Any]) -> list[Any] | None:
+    """Return None for none at all: jobs without keys take a shorter way."""
+    return values if any(value is not None for value in values) else None
+
+
+def _declared_task(row: Any) -> DeclaredTask:
+    return DeclaredTask(**{**row, "payload_schema": decode(row["payload_schema"])})

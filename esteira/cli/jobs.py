@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from esteira.cli.report import JobReport
     from esteira.client import Client
     from esteira.job import Job
-    from esteira.queries import JobFilter
+    from esteira.queries import JobFilter, Page
 
 Watch = Annotated[bool, option("Show it live.", "--watch", "-w")]
 Statuses = Annotated[
@@ -61,15 +61,15 @@ def jobs(
     `esteira jobs --status queued,waiting` lists what is pending.
     With --watch --json each job that is new on the list, or has changed, is a line.
     """
-    from esteira.queries import JobFilter
+    from esteira.queries import JobFilter, Page
 
-    wanted = JobFilter(status=_statuses(status), queue=queue, task=task, stuck=stuck, limit=limit)
+    wanted, page = JobFilter(status=_statuses(status), queue=queue, task=task, stuck=stuck), Page(limit=limit)
     if watch:
         # Ctrl-C is how a live list ends.
         with contextlib.suppress(KeyboardInterrupt):
-            ask(database_url, lambda client: _watch_jobs(client, wanted, as_json=as_json))
+            ask(database_url, lambda client: _watch_jobs(client, wanted, page, as_json=as_json))
         return
-    found = ask(database_url, lambda client: client.jobs(wanted))
+    found = ask(database_url, lambda client: client.jobs(wanted, page))
     if as_json:
         from esteira.cli.report import listed
 
@@ -135,7 +135,7 @@ async def watch_job(client: "Client", job_id: "UUID", *, as_json: bool, stderr: 
     return report
 
 
-async def _watch_jobs(client: "Client", wanted: "JobFilter", *, as_json: bool) -> None:
+async def _watch_jobs(client: "Client", wanted: "JobFilter", page: "Page", *, as_json: bool) -> None:
     from rich.live import Live
 
     from esteira.cli.report import Changes, listed, pages
@@ -144,11 +144,11 @@ async def _watch_jobs(client: "Client", wanted: "JobFilter", *, as_json: bool) -
     changes, screen = Changes(), console()
     live = Live(console=screen, auto_refresh=False)
     with contextlib.nullcontext() if as_json else live:
-        async for page in pages(client, wanted):
+        async for found in pages(client, wanted, page):
             if not as_json:
-                live.update(jobs_view(page, screen.width), refresh=True)
+                live.update(jobs_view(found, screen.width), refresh=True)
                 continue
-            for job in changes.of(page):
+            for job in changes.of(found):
                 print_json(listed(job))
 
 

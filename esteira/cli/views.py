@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from esteira.cli.report import JobReport
-    from esteira.job import Attempt, Job, JobError, Worker
+    from esteira.job import Attempt, Job, JobError
+    from esteira.overview import Worker
 
 # Narrower than this, a list shows what identifies a job and how it is, and leaves the rest out.
 WIDE = 110

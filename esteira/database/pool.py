@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
+from pydantic_core import from_json
 from sqlalchemy import Select, make_url
 from tenacity import AsyncRetrying
 
@@ -119,6 +120,12 @@ class Database:
         """Run one statement and return the first value of its first row."""
         row = await self.fetchrow(query, *args, patience=patience)
         return None if row is None else row[0]
+
+    async def estimate(self, query: Select[Any], *, patience: float = 0) -> int:
+        """Return how many rows the planner thinks that a query has."""
+        statement, parameters = _compile(query, ())
+        plan = await self.fetchval(f"explain (format json) {statement}", *parameters, patience=patience)
+        return int(from_json(plan)[0]["Plan"]["Plan Rows"])
 
     async def _fetch(self, statement: str, parameters: Sequence[object]) -> list[Record]:
         pool = await self._open()

@@ -9,21 +9,33 @@ import asyncpg
 import psycopg
 
 from esteira.errors import (
+    Changed,
     ConfigurationError,
     DatabaseUnavailable,
     EsteiraError,
+    IdempotencyMismatch,
     IllegalTransition,
     InvalidInput,
     JobGone,
     JobNotFound,
+    KeyInFlight,
     SchemaMismatch,
+    UniqueConflict,
+    UnknownTask,
+    UnknownWorker,
 )
 
 _OURS: dict[str, type[EsteiraError]] = {
     "ES001": JobNotFound,
     "ES002": IllegalTransition,
+    "ES003": UniqueConflict,
     "ES004": InvalidInput,
     "ES005": JobGone,
+    "ES006": IdempotencyMismatch,
+    "ES007": KeyInFlight,
+    "ES008": Changed,
+    "ES009": UnknownTask,
+    "ES010": UnknownWorker,
 }
 # Connection lost, no login, no such database, the server shutting down or starting, out of its resources, a session
 # ended for being idle or slow, read-only (a standby after a failover).

@@ -10,7 +10,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo
 
 from esteira.client import NewJob
 from esteira.encoding import encode
-from esteira.job import Attempt, Job, Priority, Queue, Step, Warning, Worker  # noqa: A004 - the word of the interface
+from esteira.job import Attempt, Job, Priority, Step, Warning  # noqa: A004 - the word of the interface
+from esteira.overview import Queue, Worker
 from esteira.retry import RetryChange
 
 CENTURY_SECONDS = 3_155_760_000

@@ -1,5 +1,5 @@
 -- A job whose unique key a live one has stays where it is.
-create function esteira.retry_many(ids uuid[]) returns setof uuid
+create function esteira.retry_many(ids uuid[]) returns table (id uuid, queue text)
 language plpgsql
 security definer
 set search_path = pg_catalog, esteira, pg_temp
@@ -31,8 +31,8 @@ begin
         created_at, moment, moment, moment, progress, progress_message, current_step, unique_key, tags, metadata, error, payload
     from (select * from dead union all select * from cancelled) as ended
     order by id
-    returning job.id;
+    returning job.id, job.queue;
 end
 $$;
 comment on function esteira.retry_many(uuid[]) is
-'Begins the next generation of those of these jobs that are dead or cancelled, and returns their ids: failures and crashes at 0, no expiry, finished steps kept, the attempt number goes on rising. Wakes nobody.';
+'Begins the next generation of those of these jobs that are dead or cancelled, and returns their ids and queues: failures and crashes at 0, no expiry, finished steps kept, the attempt number goes on rising. Wakes nobody.';

@@ -21,6 +21,7 @@ from esteira import (
     JobFilter,
     JobNotFound,
     NewJob,
+    Page,
     Retry,
     SchemaMismatch,
 )
@@ -199,14 +200,15 @@ async def test_jobs_are_listed_newest_first_by_what_is_asked_for(client: Client,
     ids = [(await client.enqueue(task, queue=queue)).id for task, queue in (("a", "x"), ("b", "x"), ("a", "y"))]
     await client.cancel(ids[0])
 
-    async def listed(**wanted: Any) -> list[int]:
-        return [ids.index(job.id) for job in await client.jobs(JobFilter(**wanted))]
+    async def listed(page: Page | None = None, **wanted: Any) -> list[int]:
+        return [ids.index(job.id) for job in await client.jobs(JobFilter(**wanted), page)]
 
     assert await listed() == [2, 1, 0]
     assert await listed(queue="x") == [1, 0]
     assert await listed(task="a", status=["queued"]) == [2]
-    assert await listed(status=["queued", "cancelled"], limit=2) == [2, 1]
-    assert await listed(before=ids[1]) == [0]
+    assert await listed(Page(limit=2), status=["queued", "cancelled"]) == [2, 1]
+    assert await listed(Page(after=(None, ids[1]))) == [0]
+    assert await listed(Page(sort="created_at", offset=1)) == [1, 2]
     assert await listed(stuck=True) == []
 
 

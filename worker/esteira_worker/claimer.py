@@ -28,6 +28,8 @@ _POLL_SECONDS = 1.0
 # After a claim that found something: what follows it without a notification must not wait for the poll.
 _SOON_SECONDS = 0.1
 _MOST = 2000
+# No queue has this name.
+_RESUMED = "*"
 _RECONCILE_SECONDS = 10.0
 # From the second crash on, a job may be what crashes its process: it runs alone, so that bystanders are cleared.
 _SUSPECT_CRASHES = 2
@@ -65,7 +67,10 @@ class Claimer:
         self.engines = 1
 
     def notified(self, queue: str | None) -> None:
-        """Hear that a queue has something new; None: anything may have happened."""
+        """Hear that a queue has something new; None: anything may have happened, "*": something was resumed."""
+        if queue == _RESUMED:
+            self._floors.reset()
+            queue = None
         if queue is not None and queue not in self._queues:
             if not self._all_queues:
                 return

@@ -22,7 +22,7 @@ from esteira.settings import Settings
 from esteira_worker.engine_process import EngineProcess
 from esteira_worker.stop import Stop
 
-_HEARTBEAT = "select engines, cancel_ids from esteira.heartbeat($1)"
+_HEARTBEAT = "select engines, cancel_ids, draining from esteira.heartbeat($1)"
 _BEAT_SECONDS = 1.0
 # A heartbeat that takes longer than the lease is none.
 _BEAT_DEADLINE_SECONDS = 3.0
@@ -116,6 +116,9 @@ class Life:
         cancelled = [str(job_id) for job_id in row["cancel_ids"]]
         for engine in self._engines.values():
             engine.channel.send("beat", engines=row["engines"], cancel_ids=cancelled)
+        if row["draining"] and not self._stop.told.is_set():
+            log.info("worker_asked_to_drain")
+            self._stop.tell()
 
     async def _maintain(self) -> None:
         """Do a share of the maintenance: rescue, partitions."""

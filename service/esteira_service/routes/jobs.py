@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from esteira.errors import InvalidInput
 from esteira.job import Explanation, Status, Warning  # noqa: A004 - the word of the interface
-from esteira.queries import JobFilter
+from esteira.queries import JobFilter, Page
 from esteira_service import examples, openapi
 from esteira_service.bodies import read_model
 from esteira_service.cursor import read_cursor, write_cursor
@@ -91,10 +91,10 @@ async def list_jobs(
 
     Stuck are jobs that run past their timeout or 15 min without progress, or that were ready and unclaimed for 5 min.
     """
-    before = None if cursor is None else read_cursor(cursor)
+    after = None if cursor is None else (None, read_cursor(cursor))
     # One more than asked for tells whether there is a next page.
-    wanted = JobFilter(_statuses(status), queue, task, stuck == "true", before, limit + 1)
-    jobs = await state_of(request).client.jobs(wanted)
+    wanted = JobFilter(_statuses(status), queue, task, stuck=stuck == "true")
+    jobs = await state_of(request).client.jobs(wanted, Page(after=after, limit=limit + 1))
     following = write_cursor(jobs[limit - 1].id) if len(jobs) > limit else None
     page = JobPage(items=[JobView.of(job) for job in jobs[:limit]], next=following)
     return Response(page.to_json(), 200, _next_link(request, following), Json.media_type)
