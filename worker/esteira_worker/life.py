@@ -7,6 +7,7 @@ import itertools
 import os
 import random
 import socket
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -30,6 +31,9 @@ _SHORT_LIFE_SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 32.0
 _CRASH_PATIENCE_SECONDS = 600.0
 _RETIRE_PATIENCE_SECONDS = 5.0
+_RETAIN = "select esteira.retain($1, $2)"
+_RETAIN_BATCH = 5000
+_RETAIN_EVERY = timedelta(seconds=50)  # over all workers
 log = structlog.get_logger()
 
 
@@ -78,7 +82,7 @@ class Life:
     async def _work(self, first: EngineProcess) -> None:
         beating = asyncio.create_task(self._beat())
         keeping = [self._keep(first), *(self._keep(None) for _ in range(1, self._settings.processes))]
-        others = [asyncio.create_task(loop) for loop in (self._maintain(), *keeping)]
+        others = [asyncio.create_task(loop) for loop in (self._maintain(), self._retain(), *keeping)]
         told = asyncio.create_task(self._stop.told.wait())
         try:
             done, _ = await asyncio.wait([told, beating, *others], return_when=asyncio.FIRST_COMPLETED)
@@ -128,6 +132,23 @@ class Life:
             except Exception:
                 log.exception("tick_failed")
             await asyncio.sleep(_BEAT_SECONDS)
+
+    async def _retain(self) -> None:
+        """Do a share of the retention, apart from the tick, which it must not delay."""
+        every = _RETAIN_EVERY
+        while True:
+            removed = 0
+            try:
+                removed = await self._database.fetchval(_RETAIN, _RETAIN_BATCH, every)
+            except DatabaseUnavailable as error:
+                log.warning("retention_failed", error=str(error))
+            except Exception:
+                log.exception("retention_failed")
+            if removed:
+                log.info("retention_removed", rows=removed)
+            more = removed >= _RETAIN_BATCH
+            every = timedelta() if more else _RETAIN_EVERY
+            await asyncio.sleep(0.1 if more else random.uniform(50, 70))  # noqa: S311 - no secret
 
     async def _keep(self, engine: EngineProcess | None) -> None:
         """Keep one engine running: return the jobs of one that dies, and start the next."""
