@@ -27,8 +27,7 @@ begin
             unkeyed := ids;
             for new in
                 select given.*, coalesce(given.queue, task.queue, 'default') as lane,
-                       coalesce(given.on_conflict, task.unique_on_conflict, 'return') as policy,
-                       coalesce(given.unique_key, esteira.unique_key(coalesce(given.payload, '{}'), task.unique_fields)) as key
+                       coalesce(given.on_conflict, task.unique_on_conflict, 'return') as policy, made.key
                 from (
                     select esteira.uuid7() as id, asked.*
                     from unnest(
@@ -41,7 +40,10 @@ begin
                         expires_at, unique_key, on_conflict, idempotency_key, place)
                 ) as given
                 left join esteira.task as task on task.name = given.task
-                order by given.task, key, case when key is null then given.idempotency_key end, given.place
+                cross join lateral (
+                    select coalesce(given.unique_key, esteira.unique_key(coalesce(given.payload, '{}'), task.unique_fields))
+                ) as made (key)
+                order by given.task, made.key, case when made.key is null then given.idempotency_key end, given.place
             loop
                 select new.id, 'enqueued' as outcome into answer;
                 if new.idempotency_key is not null then

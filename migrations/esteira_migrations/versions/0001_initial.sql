@@ -604,31 +604,26 @@ from (select jsonb_object_agg(field, payload -> field)::text from unnest(fields)
 $$;
 comment on function esteira.unique_key(jsonb, text[]) is 'Internal: the unique key that these fields of a payload make up.';
 
--- Waits for a transaction that is about to store the same key, as any insert into a unique index does. Repeated, since the
--- key that was in the way may be forgotten (by retention) before it is read.
+-- Waits for a transaction that is about to store the same key, as any insert into a unique index does.
+-- `on conflict do update` locks the key that is in the way even where it leaves it alone, so nobody removes it before it is read.
 create function esteira.remember_key(key text, fingerprint bytea, job_id uuid, moment timestamptz) returns table (id uuid, outcome text)
 language plpgsql
 as $$
 #variable_conflict use_column
 begin
-    loop
-        insert into esteira.idempotency_key as kept (key, fingerprint, job_id, created_at)
-        values (remember_key.key, remember_key.fingerprint, remember_key.job_id, remember_key.moment)
-        on conflict (key) do update
-        set fingerprint = excluded.fingerprint, job_id = excluded.job_id, created_at = excluded.created_at
-        where kept.created_at <= excluded.created_at - interval '24 h';
-        if found then
-            return query select remember_key.job_id, 'enqueued';
-            return;
-        end if;
+    insert into esteira.idempotency_key as kept (key, fingerprint, job_id, created_at)
+    values (remember_key.key, remember_key.fingerprint, remember_key.job_id, remember_key.moment)
+    on conflict (key) do update
+    set fingerprint = excluded.fingerprint, job_id = excluded.job_id, created_at = excluded.created_at
+    where kept.created_at <= excluded.created_at - interval '24 h';
+    if found then
+        return query select remember_key.job_id, 'enqueued';
+    else
         return query
         select kept.job_id, case when kept.fingerprint = remember_key.fingerprint then 'replayed' else 'idempotency_mismatch' end
         from esteira.idempotency_key as kept
         where kept.key = remember_key.key;
-        if found then
-            return;
-        end if;
-    end loop;
+    end if;
 end
 $$;
 comment on function esteira.remember_key(text, bytea, uuid, timestamptz) is
@@ -699,8 +694,7 @@ begin
             unkeyed := ids;
             for new in
                 select given.*, coalesce(given.queue, task.queue, 'default') as lane,
-                       coalesce(given.on_conflict, task.unique_on_conflict, 'return') as policy,
-                       coalesce(given.unique_key, esteira.unique_key(coalesce(given.payload, '{}'), task.unique_fields)) as key
+                       coalesce(given.on_conflict, task.unique_on_conflict, 'return') as policy, made.key
                 from (
                     select esteira.uuid7() as id, asked.*
                     from unnest(
@@ -713,7 +707,10 @@ begin
                         expires_at, unique_key, on_conflict, idempotency_key, place)
                 ) as given
                 left join esteira.task as task on task.name = given.task
-                order by given.task, key, case when key is null then given.idempotency_key end, given.place
+                cross join lateral (
+                    select coalesce(given.unique_key, esteira.unique_key(coalesce(given.payload, '{}'), task.unique_fields))
+                ) as made (key)
+                order by given.task, made.key, case when made.key is null then given.idempotency_key end, given.place
             loop
                 select new.id, 'enqueued' as outcome into answer;
                 if new.idempotency_key is not null then
