@@ -31,7 +31,9 @@ class AsyncExecutor:
             return bad_payload(error)
         context = None
         if signature.context_parameter is not None:
-            context = arguments[signature.context_parameter] = Context(job, self._database, task.policy.steps)
+            context = arguments[signature.context_parameter] = Context(
+                job, self._database, task.policy.steps, signature
+            )
         try:
             value = await task.function(**arguments)
             if context is not None:
@@ -44,7 +46,7 @@ class AsyncExecutor:
                     await context.close()
                 return ending_of(error, task)
             log.warning("raised_after_completion", job_id=str(job.id), task=job.task, error=repr(error))
-        return Settled() if context is not None and context.completed else completed(value)
+        return Settled() if context is not None and context.completed else completed(value, signature)
 
     def leftover(self, _job: Claimed) -> asyncio.Future[Any] | None:
         """Return None: nothing of a cancelled coroutine goes on."""

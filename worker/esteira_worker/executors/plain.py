@@ -38,7 +38,7 @@ def _run(job: Claimed, task: Task[..., Any], database: SyncDatabase, began: Call
         return bad_payload(error)
     context = None
     if signature.context_parameter is not None:
-        context = arguments[signature.context_parameter] = SyncContext(job, database, task.policy.steps)
+        context = arguments[signature.context_parameter] = SyncContext(job, database, task.policy.steps, signature)
         began(context)
     try:
         value = task.function(**arguments)
@@ -50,4 +50,4 @@ def _run(job: Claimed, task: Task[..., Any], database: SyncDatabase, began: Call
                 context.close()
             return ending_of(error, task)
         log.warning("raised_after_completion", job_id=str(job.id), task=job.task, error=repr(error))
-    return Settled() if context is not None and context.completed else completed(value)
+    return Settled() if context is not None and context.completed else completed(value, signature)
