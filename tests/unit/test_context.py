@@ -412,7 +412,7 @@ async def test_the_completing_transaction_takes_what_the_task_declares_to_return
     async def nothing() -> None: ...
 
     async with context(job, signature=Signature(receipt, Context, SyncContext)).transaction() as tx:
-        with pytest.raises(InvalidInput, match="not what the task declares to return: .*pages"):
+        with pytest.raises(InvalidInput, match="not what the task declares to return"):
             await tx.complete({"day": "2030-01-01"})
         await tx.complete({"day": "2030-01-01", "pages": [1]})
     assert belt.job(job)["result"] == {"day": "2030-01-01", "pages": [1]}
