@@ -32,13 +32,14 @@ class App:
     """Hold tasks. Their names are `<app>.<function>`, in SQL, HTTP and logs alike.
 
     database_url: where `enqueue` sends jobs; ESTEIRA_DATABASE_URL where it is not given, read when first needed.
+    Another one counts from the next `close` on.
     """
 
     def __init__(self, name: str, *, database_url: str | None = None) -> None:
         check_name(name)
         self.name = name
         self.tasks: dict[str, Task[..., Any]] = {}
-        self._database_url = database_url
+        self.database_url = database_url
         self._client: Client | None = None
         self._sync_client: SyncClient | None = None
 
@@ -56,14 +57,14 @@ class App:
     def client(self) -> Client:
         """The client that this App's tasks enqueue with."""
         if self._client is None:
-            self._client = Client(self._database_url)
+            self._client = Client(self.database_url)
         return self._client
 
     @property
     def sync_client(self) -> SyncClient:
         """The client that this App's tasks enqueue with from plain code; threads may share it."""
         if self._sync_client is None:
-            self._sync_client = SyncClient(self._database_url)
+            self._sync_client = SyncClient(self.database_url)
         return self._sync_client
 
     async def close(self) -> None:

@@ -117,8 +117,8 @@ def return_adapter(function: Callable[..., Any]) -> TypeAdapter[Any]:
 
     Raises ConfigurationError for an annotation that names something unknown.
     """
-    while isinstance(function, partial):
-        function = function.func
+    while isinstance(function, partial) or hasattr(function, "__wrapped__"):
+        function = function.func if isinstance(function, partial) else function.__wrapped__
     # The other annotations are not our business: `db: Connection` may well be imported for type checkers only.
     own = {name: kind for name, kind in getattr(function, "__annotations__", {}).items() if name == "return"}
     try:
