@@ -17,6 +17,7 @@ from tenacity import Retrying
 from esteira.database.callers import SyncRow, fetch_with_psycopg
 from esteira.database.patience import patiently
 from esteira.database.pool import CLEAN, DEADLINE_SECONDS, compiled
+from esteira.database.pooler import is_pooled_sync
 from esteira.database.sqlstates import connection_lost, translated
 
 SyncConnection = psycopg.Connection[TupleRow]
@@ -35,6 +36,7 @@ class SyncDatabase:
         self._size = size
         self._pool: ConnectionPool[SyncConnection] | None = None
         self._opening = threading.Lock()
+        self._pooled: bool | None = None
 
     def close(self) -> None:
         """Close the pool; connections in use are closed when they come back."""
@@ -54,7 +56,8 @@ class SyncDatabase:
                 with connection_lost():
                     yield connection
             finally:
-                _clean(connection)
+                if not self._pooled:
+                    _clean(connection)
 
     def fetch(self, query: str | Select[Any], *args: object, patience: float = 0) -> list[SyncRow]:
         """Run one statement in a transaction of its own and return its rows.
@@ -84,6 +87,13 @@ class SyncDatabase:
         plan = self.fetchval(f"explain (format json) {statement}", *parameters, patience=patience)
         return int(from_json(plan)[0]["Plan"]["Plan Rows"])
 
+    def _configure(self, connection: SyncConnection) -> None:
+        if self._pooled is None:
+            self._pooled = is_pooled_sync(connection)
+        if self._pooled:
+            # No statement outlives its transaction behind a pooler, as in Database.
+            connection.prepare_threshold = None
+
     @contextmanager
     def _connection(self, patience: float = 0) -> Iterator[SyncConnection]:
         with translated():
@@ -110,6 +120,7 @@ class SyncDatabase:
                     timeout=DEADLINE_SECONDS,
                     # psycopg does not notice that an idle connection ended; the round trip is nothing beside a step.
                     check=ConnectionPool.check_connection,
+                    configure=self._configure,
                     kwargs=self._options(),
                 )
             return self._pool
