@@ -12,10 +12,10 @@ from fastapi.routing import APIRoute
 from esteira.settings import Settings
 from esteira_service.handlers import add_handlers
 from esteira_service.openapi import DESCRIPTION, add_schemas
-from esteira_service.routes import health, jobs, queues, workers
+from esteira_service.routes import enqueue, health, jobs, queues, workers
 from esteira_service.state import open_state
 
-_ROUTERS = (jobs.router, queues.router, workers.router, health.router)
+_ROUTERS = (enqueue.router, jobs.router, queues.router, workers.router, health.router)
 
 
 def create_app(settings: Settings) -> FastAPI:

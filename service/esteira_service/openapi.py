@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from esteira_service.exposure import NO_AUTHENTICATION
-from esteira_service.models import JobRequest
 from esteira_service.problems import KINDS, MEDIA_TYPE, Problem, phrase
+from esteira_service.requests import JobRequest
 
 DESCRIPTION = f"""\
 A durable task queue on PostgreSQL alone: post a job, get its id at once, ask how it is.

@@ -9,8 +9,9 @@ from pydantic import BaseModel, TypeAdapter
 from esteira.job import Explanation
 from esteira.settings import Settings
 from esteira_service import create_app
-from esteira_service.models import AttemptList, Health, JobPage, JobRequest, JobView, QueueList, StepList, WorkerList
+from esteira_service.models import AttemptList, Health, JobPage, JobView, QueueList, StepList, WorkerList
 from esteira_service.problems import KINDS, Problem
+from esteira_service.requests import JobRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
