@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from pydantic import BaseModel, Field
 
 from esteira.job import Attempt, Job, Step, Warning  # noqa: A004 - the word of the interface
-from esteira.overview import Queue, Worker
+from esteira.overview import DeclaredTask, Ended, Queue, Totals, Worker
 
 
 class Links(BaseModel):
     """Where to go from a job, as paths."""
 
     self: str
+    result: str
     steps: str
     attempts: str
     explain: str
     cancel: str | None = Field(description="Null once the job has ended.")
     retry: str | None = Field(description="Null unless the job is dead or cancelled.")
+    discard: str | None = Field(description="Null unless the job is dead.")
 
 
 class JobView(Job):
@@ -35,15 +38,40 @@ class JobView(Job):
         return cls(**{**vars(job), "poll_after_seconds": poll_after(job), "links": _links(job), **changes})
 
 
+class ObservedJobView(JobView):
+    """A job, and when it was looked at: no two answers are the same, which some who poll take for "stuck"."""
+
+    observed_at: datetime
+
+
 class JobPage(BaseModel):
-    """Jobs, the newest first, without payload and result."""
+    """Jobs, by default without payload and result."""
 
     items: list[JobView]
     next: str | None = Field(description="The `cursor` of the page that follows; null on the last one.")
+    total: int | None = Field(None, description="With `count`: how many jobs the filter finds, on all pages.")
 
-    def to_json(self) -> str:
-        """Write the page."""
-        return self.model_dump_json(exclude={"items": {"__all__": {"payload", "result"}}})
+    def to_json(self, bodies: Collection[str] = ()) -> str:
+        """Write the page, with payload and result where they are named."""
+        left_out: dict[str, Any] = {"items": {"__all__": {"payload", "result"} - set(bodies)}}
+        if self.total is None:
+            left_out["total"] = True
+        return self.model_dump_json(exclude=left_out)
+
+
+class ManyActed(BaseModel):
+    """What an act on many jobs did, or would do."""
+
+    matched: int = Field(description="Jobs that the filter found and to which the act applies, up to the limit.")
+    changed: int = Field(description="Those that it changed.")
+    more: bool = Field(description="Whether there are more than the limit: ask again for the rest.")
+    dry_run: bool
+
+
+class ManyCancelled(ManyActed):
+    """What a cancellation of many jobs did, or would do."""
+
+    asked_to_stop: int = Field(description="Running ones, which end when their handlers notice.")
 
 
 class StepList(BaseModel):
@@ -56,6 +84,46 @@ class AttemptList(BaseModel):
     """The attempts of a job that did not complete."""
 
     items: list[Attempt]
+
+
+class Purged(BaseModel):
+    """How many jobs a purge cancelled."""
+
+    purged: int
+
+
+class TaskList(BaseModel):
+    """The tasks that workers ever declared, by name."""
+
+    items: list[DeclaredTask]
+
+
+class Draining(BaseModel):
+    """A worker that was asked to stop, and since when."""
+
+    id: UUID
+    drain_requested_at: datetime
+
+
+class Lately(BaseModel):
+    """What ended in a span of time that reaches to now."""
+
+    completed: int
+    cancelled: int
+    dead: int
+    completed_per_second: float
+
+    @classmethod
+    def of(cls, ended: Ended) -> Lately:
+        """Show it with a rate."""
+        return cls(**ended.model_dump(), completed_per_second=round(ended.completed / ended.seconds, 3))
+
+
+class Stats(Totals):
+    """The whole installation in a few numbers."""
+
+    last_five_minutes: Lately
+    last_hour: Lately
 
 
 class QueueList(BaseModel):
@@ -95,9 +163,11 @@ def _links(job: Job) -> dict[str, str | None]:
     path = f"/v1/jobs/{job.id}"
     return {
         "self": path,
+        "result": f"{path}/result",
         "steps": f"{path}/steps",
         "attempts": f"{path}/attempts",
         "explain": f"{path}/explain",
         "cancel": None if job.done else f"{path}/cancel",
         "retry": f"{path}/retry" if job.status in ("dead", "cancelled") else None,
+        "discard": f"{path}/discard" if job.status == "dead" else None,
     }
