@@ -7,6 +7,7 @@
 - jobs.py, report.py: status, jobs, explain
 - acts.py, bulk.py, choice.py: cancel, retry, discard, edit; by id, or by filter
 - queues.py, workers.py: queues, tasks, workers, and their pauses and ends
+- doctor.py: what is wrong with an installation
 - processes.py: serve, worker, migrate
 - dev.py, child.py, readiness.py: everything at once, for development
 - views.py, tables.py, text.py: how it all looks in a terminal
@@ -18,7 +19,7 @@ from typing import Annotated
 
 import typer
 
-from esteira.cli import acts, dev, enqueue, jobs, processes, queues, workers
+from esteira.cli import acts, dev, doctor, enqueue, jobs, processes, queues, workers
 from esteira.cli.exits import EPILOG, Commands
 
 
@@ -70,6 +71,7 @@ for command in (
     queues.tasks,
     workers.workers,
     workers.drain,
+    doctor.doctor,
 ):
     app.command()(command)
 
