@@ -83,7 +83,7 @@ def _run(stack: ExitStack, settings: "Settings", data: Path, *, as_json: bool) -
     from esteira_migrations import upgrade
 
     database = _given(settings.database_url) if settings.database_url else _embedded(stack, data)
-    upgrade(database.url)
+    upgrade(settings.require_direct_url() if settings.database_url else database.url)
     children = _start_children(stack, settings, database)
     address = f"http://{_reachable(settings.host)}:{settings.port}"
     while not _is_up(address, children, database):

@@ -65,7 +65,7 @@ def worker(
 
 def migrate(as_json: Json = False, database_url: DatabaseUrl = None) -> None:
     """Bring the database to the newest schema."""
-    url = settle(database_url=database_url).require_database_url()
+    url = settle(database_url=database_url).require_direct_url()
     asyncio.run(_reach(url))
     from esteira_migrations import current, head, upgrade
 

@@ -16,6 +16,7 @@ from tenacity import Retrying
 from esteira.database.callers import SyncRow, fetch_with_psycopg
 from esteira.database.patience import patiently
 from esteira.database.pool import CLEAN, DEADLINE_SECONDS, compiled
+from esteira.database.pooler import is_pooled_sync
 from esteira.database.sqlstates import connection_lost, translated
 
 SyncConnection = psycopg.Connection[TupleRow]
@@ -30,6 +31,7 @@ class SyncDatabase:
 
     def __init__(self, url: str, *, session_name: str = "esteira", size: int = 10) -> None:
         self.url = url
+        self._pooled: bool | None = None
         self._pool = ConnectionPool(
             url,
             min_size=0,
@@ -38,6 +40,7 @@ class SyncDatabase:
             timeout=DEADLINE_SECONDS,
             # psycopg does not notice that an idle connection ended; the round trip is nothing beside a step.
             check=ConnectionPool.check_connection,
+            configure=self._configure,
             kwargs={
                 "autocommit": True,
                 "application_name": session_name,
@@ -65,7 +68,8 @@ class SyncDatabase:
                 with connection_lost():
                     yield connection
             finally:
-                _clean(connection)
+                if not self._pooled:
+                    _clean(connection)
 
     def fetch(self, query: str | Select[Any], *args: object, patience: float = 0) -> list[SyncRow]:
         """Run one statement in a transaction of its own and return its rows.
@@ -94,6 +98,13 @@ class SyncDatabase:
         statement, parameters = compiled(query, ())
         plan = self.fetchval(f"explain (format json) {statement}", *parameters, patience=patience)
         return int(from_json(plan)[0]["Plan"]["Plan Rows"])
+
+    def _configure(self, connection: SyncConnection) -> None:
+        if self._pooled is None:
+            self._pooled = is_pooled_sync(connection)
+        if self._pooled:
+            # No statement outlives its transaction behind a pooler, as in Database.
+            connection.prepare_threshold = None
 
     @contextmanager
     def _connection(self, patience: float = 0) -> Iterator[SyncConnection]:

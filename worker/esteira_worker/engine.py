@@ -49,7 +49,7 @@ class Engine:
         session_name = f"esteira/{worker_id}/{number}"
         url = settings.require_database_url()
         self._database = Database(url, session_name=session_name)
-        self._listening = Database(settings.direct_url or url, session_name=session_name)
+        self._listening = Database(settings.require_direct_url(), session_name=session_name)
         self._executors: dict[str, Executor] = {
             # A connection for each slot: all may be in their transactions at once. They are opened when first needed.
             "async": AsyncExecutor(Database(url, session_name=session_name, size=settings.slots)),
