@@ -79,4 +79,4 @@ async def listeners(site: Site) -> list[Finding]:
     engines = sum(worker["engines"] for worker in workers)
     if not engines:
         return []
-    return [Finding(check="listeners", level="ok", detail=f"{count(engines, 'engine')} listen")]
+    return [Finding(check="listeners", level="ok", detail=f"{count(engines, 'engine')} listening")]

@@ -62,4 +62,4 @@ async def test_an_engine_that_does_not_listen_is_told(
         with psycopg.connect(database_url, autocommit=True, application_name=names[1]) as second:
             second.execute('LISTEN "esteira"')
             [found] = await wakeups.listeners(site)
-    assert (found.level, found.detail) == ("ok", "2 engines listen")
+    assert (found.level, found.detail) == ("ok", "2 engines listening")
