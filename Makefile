@@ -62,6 +62,14 @@ bench: venv ## measure pickup, drain, a held snapshot, and recovery from kill -9
 freeze: venv ## freeze sql/ into the unreleased migration
 	$(BIN)/python scripts/freeze_migration.py
 
+.PHONY: docs
+docs: venv ## build the documentation's site into site/; a broken link or anchor is an error
+	$(BIN)/python -m scripts.docs build
+
+.PHONY: docs-serve
+docs-serve: venv ## show the site on http://127.0.0.1:8010 and follow changes, until Ctrl-C
+	$(BIN)/python -m scripts.docs serve
+
 .PHONY: image-check
 image-check: venv ## run the image's commands without a container engine (ESTEIRA_DATABASE_URL: a database for trying)
 	$(BIN)/python scripts/image_check.py
@@ -100,4 +108,4 @@ python:
 
 .PHONY: clean
 clean: ## remove the virtual environment and what tools left behind
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist $(EXAMPLE)/.esteira-demo
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist site .cache $(EXAMPLE)/.esteira-demo

@@ -24,7 +24,7 @@ from esteira.errors import (
     UnknownWorker,
 )
 
-_OURS: dict[str, type[EsteiraError]] = {
+OURS: dict[str, type[EsteiraError]] = {
     "ES001": JobNotFound,
     "ES002": IllegalTransition,
     "ES003": UniqueConflict,
@@ -57,8 +57,8 @@ def translate(error: BaseException) -> EsteiraError | None:
     """Return our exception for the driver's, or None where it is a bug and should show as what it is."""
     text = _first_line(error)
     state = sqlstate_of(error) or ""
-    if state in _OURS:
-        return _OURS[state](text)
+    if state in OURS:
+        return OURS[state](text)
     if is_lost_connection(error) or isinstance(error, OSError | TimeoutError):
         return DatabaseUnavailable(text)
     # What psycopg itself finds wrong with a value has no SQLSTATE.
