@@ -130,3 +130,19 @@ def test_reference_has_every_command_setting_and_exception(pages: Path) -> None:
     assert [name for name in variables(Settings) if f"| `{name}` |" not in reference(pages, "settings")] == []
     assert all(field.description for field in Settings.model_fields.values())
     assert [kind for kind in exceptions() if f"esteira.{kind.__name__})" not in reference(pages, "errors")] == []
+
+
+def test_every_page_that_a_page_links_to_is_there() -> None:
+    pages = [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "examples").rglob("*.md"),
+    ]
+    missing = [
+        f"{page.relative_to(ROOT)} → {target}"
+        for page in [*pages, ROOT / "sql" / "README.md"]
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+        if not (page.parent / target).exists() and not target.startswith("reference/")
+    ]
+    assert missing == []
