@@ -89,6 +89,8 @@
 \ir views/task_stats.sql
 \ir views/totals.sql
 
+\ir grants.sql
+
 select esteira.maintain_partitions();
 
 -- Last, so that a half-made schema is never taken for a whole one.

@@ -587,22 +587,34 @@ comment on function esteira.lose(uuid[], text, text, timestamptz) is
 
 -- A worker names its sessions esteira/<worker>/<engine>. Before its jobs are taken back those sessions end: else a claim
 -- still on its way could commit afterwards for a process that is gone, and the open completing transaction of a stopped
--- one would hold the row for as long as it is stopped. Waits up to a second for each to be gone.
+-- one would hold the row for as long as it is stopped. Waits up to a second for each to be gone. Where the owner of the queue may
+-- not end a session, the rescue goes on without: the fence keeps what that session still writes from counting.
 create function esteira.disconnect(session_name text) returns integer
-language sql
+language plpgsql
 as $$
-select count(*)::integer
-from (
-    select pg_terminate_backend(pid, 1000)
-    from pg_stat_activity
-    where (application_name = session_name or starts_with(application_name, session_name || '/'))
-      and datname = current_database()
-      and pid <> pg_backend_pid()
-    offset 0
-) as ended
+declare
+    session record;
+    ended integer := 0;
+begin
+    for session in
+        select activity.pid, activity.usename
+        from pg_stat_activity as activity
+        where (activity.application_name = session_name or starts_with(activity.application_name, session_name || '/'))
+          and activity.datname = current_database()
+          and activity.pid <> pg_backend_pid()
+    loop
+        begin
+            perform pg_terminate_backend(session.pid, 1000);
+            ended := ended + 1;
+        exception when insufficient_privilege then
+            raise warning '% may not end the session % of %: see sql/roles.sql', current_user, session.pid, session.usename;
+        end;
+    end loop;
+    return ended;
+end
 $$;
 comment on function esteira.disconnect(text) is
-'Internal: ends the sessions of a dead engine (esteira/<worker>/<engine>) or of a whole worker (esteira/<worker>).';
+'Internal: ends the sessions of a dead engine (esteira/<worker>/<engine>) or of a whole worker (esteira/<worker>); returns how many.';
 
 create function esteira.remove_parts(ids uuid[]) returns bigint
 language plpgsql
@@ -653,8 +665,9 @@ begin
 exception
     when lock_not_available or deadlock_detected then
         return 0;
-    when dependent_objects_still_exist then
-        raise warning '% cannot be dropped, since something of yours depends on it: %', leaf, sqlerrm;
+    -- Somebody's view of that day, or a day that somebody else made: the other work goes on.
+    when dependent_objects_still_exist or insufficient_privilege then
+        raise warning '% cannot be dropped: %', leaf, sqlerrm;
         return 0;
 end
 $$;
@@ -1130,6 +1143,8 @@ comment on function esteira.enqueue is
 -- 13,000 commits/s with 16 clients, since such commits queue up behind one lock); in a transaction of its own, nothing.
 create function esteira.notify_workers(queues text[]) returns void
 language sql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 as $$
 select pg_notify('esteira', name) from (select distinct unnest(queues)) as queue (name)
 $$;
@@ -1217,6 +1232,8 @@ comment on function esteira.claim is
 -- would be read first (35 ms of 100,000).
 create function esteira.next_ready_at(queues text[], tasks text[]) returns timestamptz
 language sql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_sort = off
@@ -1240,6 +1257,8 @@ comment on function esteira.next_ready_at(text[], text[]) is
 -- Hops from one queue to the next along the index instead of reading every queued row for a `select distinct`.
 create function esteira.ready_queues() returns setof text
 language sql stable
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
 as $$
@@ -1261,6 +1280,8 @@ comment on function esteira.ready_queues() is 'The queues that hold queued jobs,
 -- like a lost lease. With these plans off: 8 to 10 µs a job in batches of 100 to 2,000, whatever the statistics say.
 create function esteira.complete(ids uuid[], attempts integer[], results jsonb[], result_errors text[] default null) returns setof uuid
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_nestloop = off
@@ -1325,6 +1346,8 @@ create function esteira.fail(
     id uuid, attempt integer, error jsonb, traceback text default null, retryable boolean default true, outcome text default 'failed'
 ) returns text
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 as $$
 #variable_conflict use_column
@@ -1376,6 +1399,8 @@ comment on function esteira.fail is
 
 create function esteira.snooze(id uuid, attempt integer, delay interval) returns text
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 as $$
 #variable_conflict use_column
@@ -1398,6 +1423,8 @@ comment on function esteira.snooze(uuid, integer, interval) is
 
 create function esteira.release(ids uuid[], attempts integer[]) returns integer
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 as $$
 #variable_conflict use_column
@@ -1557,6 +1584,8 @@ comment on function esteira.cancel(uuid) is
 
 create function esteira.acknowledge_cancel(id uuid, attempt integer) returns text
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 as $$
 #variable_conflict use_column
@@ -1805,6 +1834,8 @@ comment on function esteira.expire(integer) is
 -- settle at its end is sure to find the row. Progress and cancel requests go beside the row, so they do not wait.
 create function esteira.hold(id uuid, attempt integer) returns boolean
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 as $$
 #variable_conflict use_column
@@ -1823,6 +1854,8 @@ create function esteira.save_step(
     job_id uuid, attempt integer, name text, result jsonb, started_at timestamptz, progress real default null
 ) returns boolean
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 as $$
 #variable_conflict use_column
@@ -1861,6 +1894,8 @@ comment on function esteira.save_step(uuid, integer, text, jsonb, timestamptz, r
 create function esteira.progress(job_id uuid, attempt integer, progress real default null, message text default null, step text default null)
 returns boolean
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 as $$
 #variable_conflict use_column
@@ -1965,6 +2000,8 @@ comment on function esteira.heartbeat(uuid) is
 
 create function esteira.crash(worker_id uuid, engine integer, message text) returns integer
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 as $$
 #variable_conflict use_column
@@ -1987,6 +2024,8 @@ comment on function esteira.crash(uuid, integer, text) is
 
 create function esteira.rescue(worker_id uuid) returns integer
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 as $$
 #variable_conflict use_column
@@ -2013,6 +2052,8 @@ comment on function esteira.rescue(uuid) is
 
 create function esteira.retire(worker_id uuid) returns integer
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 as $$
 #variable_conflict use_column
@@ -2022,6 +2063,7 @@ begin
     update esteira.worker as worker
     set stopped_at = esteira.now()
     where worker.id = retire.worker_id and worker.stopped_at is null;
+    perform esteira.disconnect(format('esteira/%s', worker_id));
     held := array(
         select job.id from esteira.job_live as job
         where job.worker_id = retire.worker_id and job.status = 'running'
@@ -2033,7 +2075,7 @@ begin
 end
 $$;
 comment on function esteira.retire(uuid) is
-'A worker leaves in good order: whatever it still held goes back uncharged. Returns how many.';
+'A worker leaves in good order: its engines'' sessions end, and whatever it still held goes back uncharged. Returns how many.';
 
 create function esteira.drain(worker_id uuid) returns timestamptz
 language plpgsql
@@ -2059,6 +2101,8 @@ comment on function esteira.drain(uuid) is
 
 create function esteira.maintain_partitions(days integer default 14) returns integer
 language sql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 as $$
 select count(*)::integer
 from generate_series(0, days) as ahead
@@ -2154,7 +2198,8 @@ set lock_timeout = '100ms'
 as $$
 #variable_conflict use_column
 declare
-    moment timestamptz := esteira.now();
+    -- A fake clock that is not the owner's could have all of history dropped.
+    moment timestamptz := case when pg_has_role(session_user, current_user, 'usage') then esteira.now() else clock_timestamp() end;
     longest interval;
     jobs bigint;
     letters bigint;
@@ -2187,7 +2232,7 @@ $$;
 comment on function esteira.retain(integer, interval) is
 'Removes what is older than its rule (esteira.set_retention), about a batch of each kind and one whole day, unless it ran within `every`. Returns how much it removed: a full batch means that there is more.';
 
-create view esteira.jobs as
+create view esteira.jobs with (security_invoker = true) as
 select
     job.id, job.queue, job.task, esteira.priority_name(job.priority) as priority, job.status, job.reason,
     case when job.status = 'completed' then job.progress else coalesce(activity.progress, job.progress) end as progress,
@@ -2211,7 +2256,7 @@ comment on column esteira.jobs.wait is 'From ready to its latest claim, or to no
 comment on column esteira.jobs.run_time is 'Of the latest attempt.';
 comment on column esteira.jobs.max_attempts is 'Its own, else its task''s, else 3.';
 
-create view esteira.worker_status as
+create view esteira.worker_status with (security_invoker = true) as
 select
     worker.id, worker.hostname, worker.pid, worker.version,
     case
@@ -2339,7 +2384,7 @@ $$;
 comment on function esteira.explain(uuid) is
 'Why the job is not running now, or what it is doing: a code for programs, a sentence for people.';
 
-create view esteira.running_jobs as
+create view esteira.running_jobs with (security_invoker = true) as
 select id, queue, task, worker_id, engine, attempt, started_at, run_time, progress, progress_message, current_step, cancel_requested_at, timeout_seconds
 from esteira.jobs
 where status = 'running'
@@ -2348,7 +2393,7 @@ comment on view esteira.running_jobs is 'What runs now, the longest-running firs
 
 -- The first condition is said apart so that it reaches the table: the others hang on the clock and are looked at only after
 -- the view's rows are made, which without it means all of history.
-create view esteira.stuck_jobs as
+create view esteira.stuck_jobs with (security_invoker = true) as
 select stuck.id, stuck.queue, stuck.task, stuck.status, explanation.code as reason, explanation.detail,
        stuck.attempt, stuck.worker_id, stuck.current_step, stuck.ready_at, stuck.started_at, stuck.updated_at
 from esteira.jobs as stuck
@@ -2362,7 +2407,7 @@ comment on view esteira.stuck_jobs is
 'Jobs that run past their timeout or 15 min without progress, or that have been ready and unclaimed for 5 min, with the reason.';
 comment on column esteira.stuck_jobs.reason is 'The code of esteira.explain.';
 
-create view esteira.dead_letter as
+create view esteira.dead_letter with (security_invoker = true) as
 select id, queue, task, reason, error ->> 'type' as error_type, error ->> 'message' as error_message,
        failures, max_attempts, crashes, current_step, created_at, finished_at, payload
 from esteira.jobs
@@ -2371,7 +2416,7 @@ order by finished_at desc;
 comment on view esteira.dead_letter is 'Jobs that failed for good, the latest first. select esteira.retry(id) gives one another life.';
 
 -- Only the live table and the dead letter: counting history is for the statistics, not for a page that polls.
-create view esteira.queue_stats as
+create view esteira.queue_stats with (security_invoker = true) as
 with live as (
     select
         queue,
@@ -2401,7 +2446,7 @@ left join dead on dead.queue = name.queue
 order by name.queue;
 comment on view esteira.queue_stats is 'How deep each queue is, the age of its oldest ready job, and how many living workers serve it.';
 
-create view esteira.task_stats as
+create view esteira.task_stats with (security_invoker = true) as
 with live as (
     select
         task,
@@ -2430,7 +2475,7 @@ comment on view esteira.task_stats is 'Every task that a worker ever declared: i
 
 -- Exact where it is cheap. How many have finished in all is what the statistics collector knows of the partitions: counting
 -- them would read all of history.
-create view esteira.totals as
+create view esteira.totals with (security_invoker = true) as
 select
     coalesce(sum(queue.ready), 0)::bigint as ready, coalesce(sum(queue.scheduled), 0)::bigint as scheduled,
     coalesce(sum(queue.running), 0)::bigint as running, coalesce(sum(queue.waiting), 0)::bigint as waiting,
@@ -2443,5 +2488,10 @@ select
     (select coalesce(sum(slots), 0)::bigint from esteira.worker_status where state = 'alive') as slots
 from esteira.queue_stats as queue;
 comment on view esteira.totals is 'One row: how many jobs there are in each state, over all queues, and what works on them.';
+
+-- PostgreSQL lets everybody execute a new function; a verb acts with the rights of its owner, so nobody may unless roles.sql (or you)
+-- says so. Every revision that makes functions ends with this line. (`alter default privileges` would see to it for good, but for
+-- whatever else that account ever makes in this database, too.)
+revoke execute on all functions in schema esteira from public;
 
 select esteira.maintain_partitions();
