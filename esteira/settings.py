@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -22,7 +22,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ESTEIRA_", env_ignore_empty=True, frozen=True, extra="ignore")
 
     database_url: str | None = None
-    direct_url: str | None = Field(None, description="A connection past the pooler, for LISTEN.")
+    direct_url: str | None = Field(None, description="PostgreSQL itself, past a pooler: for LISTEN and migrations.")
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     tasks: Annotated[tuple[str, ...], NoDecode] = ()
@@ -48,11 +48,18 @@ class Settings(BaseSettings):
                 "no database: set ESTEIRA_DATABASE_URL=postgresql://user:password@host/database,"
                 " or run `esteira dev`, which brings its own"
             )
-        _check_url(self.database_url)
+        _check_url("ESTEIRA_DATABASE_URL", self.database_url)
         return self.database_url
 
+    def require_direct_url(self) -> str:
+        """Return the address past the pooler, which is the database's own where no other is set."""
+        if not self.direct_url:
+            return self.require_database_url()
+        _check_url("ESTEIRA_DIRECT_URL", self.direct_url)
+        return self.direct_url
 
-def _check_url(url: str) -> None:
+
+def _check_url(name: str, url: str) -> None:
     """Raise ConfigurationError for an address that the drivers would stumble over, saying nothing of what is in it."""
     scheme, _, rest = url.partition("://")
     authority = re.split("[/?]", rest, maxsplit=1)[0]
@@ -61,7 +68,7 @@ def _check_url(url: str) -> None:
     usable = scheme in ("postgresql", "postgres") and "#" not in url and "@" not in rest[len(authority) :]
     if not usable or not all(_HOST.fullmatch(host) for host in hosts.split(",")):
         raise ConfigurationError(
-            "ESTEIRA_DATABASE_URL is to be of the form postgresql://user:password@host:port/database;"
+            f"{name} is to be of the form postgresql://user:password@host:port/database;"
             " write special characters of the password as percent codes (# is %23, / is %2F, ? is %3F, @ is %40)"
         )
 
@@ -69,10 +76,14 @@ def _check_url(url: str) -> None:
 def read_settings(**overrides: object) -> Settings:
     """Read the settings; an override that is None counts as not given.
 
+    Where the database is named, the environment's ESTEIRA_DIRECT_URL is another's and does not count.
     Raises ConfigurationError that names the variable.
     """
+    given: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
+    if "database_url" in given:
+        given.setdefault("direct_url", None)
     try:
-        return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+        return Settings(**given)
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigurationError(f"ESTEIRA_{str(first['loc'][0]).upper()}: {first['msg']}") from None

@@ -75,15 +75,19 @@ revoke all on all functions in schema esteira from public, esteira_reader, estei
 grant usage on schema esteira to esteira_reader;
 grant select on
     esteira.job, esteira.job_live, esteira.job_dead, esteira.job_finished, esteira.activity, esteira.attempt, esteira.step,
-    esteira.worker, esteira.queue, esteira.task, esteira.retention, esteira.alembic_version,
-    esteira.jobs, esteira.running_jobs, esteira.stuck_jobs, esteira.dead_letter, esteira.queue_stats, esteira.task_stats,
-    esteira.totals, esteira.worker_status
+    esteira.worker, esteira.queue, esteira.task, esteira.retention, esteira.alembic_version
 to esteira_reader;
 do $do$
 declare
     given record;
+    view regclass;
     verb regprocedure;
 begin
+    for view in
+        select oid from pg_class where relnamespace = 'esteira'::regnamespace and relkind = 'v'
+    loop
+        execute format('grant select on %s to esteira_reader', view);
+    end loop;
     -- By name, since the arguments of some are many and may grow.
     for given in
         select * from (values

@@ -6,10 +6,11 @@ import asyncio
 from dataclasses import dataclass
 from uuid import UUID
 
-from esteira.client import Client, NewJob
+from esteira.client import Client
 from esteira.encoding import Encoded
 from esteira.errors import InvalidInput
 from esteira.job import Job
+from esteira.new_job import NewJob
 
 MAX_JOBS = 1000
 MAX_CHARACTERS = 8 << 20

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from esteira.client import Client, NewJob
+from esteira.client import Client
 from esteira.errors import DatabaseUnavailable, InvalidInput
+from esteira.new_job import NewJob
 from esteira_service.coalescer import MAX_JOBS, Coalescer, Stored
 
 if TYPE_CHECKING:

@@ -22,6 +22,12 @@ from esteira.settings import Settings
 from esteira_worker.engine_process import EngineProcess
 from esteira_worker.stop import Stop
 
+# What a dead engine's last claim took after its death: while that waited, in a pooler, its crash was settled already.
+_RELEASE_STRAYS = """
+select esteira.release(array_agg(id), array_agg(attempt)) from esteira.job_live
+where worker_id = $1 and engine = any($2) and status = 'running'
+having count(*) > 0
+"""
 _HEARTBEAT = "select engines, cancel_ids, draining from esteira.heartbeat($1)"
 _BEAT_SECONDS = 1.0
 # A heartbeat that takes longer than the lease is none.
@@ -49,6 +55,7 @@ class Life:
         self._database = database
         self._stop = stop
         self._engines: dict[int, EngineProcess] = {}
+        self._buried: list[int] = []
         self._numbers = itertools.count(1)
         self.worker_id = uuid4()
         self.registered = False
@@ -121,12 +128,13 @@ class Life:
             self._stop.tell()
 
     async def _maintain(self) -> None:
-        """Do a share of the maintenance: rescue, partitions."""
+        """Do a share of the maintenance: rescue, partitions; and look after what our own dead engines left behind."""
         while True:
             try:
                 rescued = await self._database.fetchval("select esteira.tick($1)", self._settings.lease_ticks)
                 if rescued:
                     log.warning("jobs_rescued", jobs=rescued)
+                await self._release_strays()
             except DatabaseUnavailable as error:
                 log.warning("tick_failed", error=str(error))
             except Exception:
@@ -189,7 +197,14 @@ class Life:
             "select esteira.crash($1, $2, $3)", self.worker_id, engine.number, f"the engine process {how}",
             patience=_CRASH_PATIENCE_SECONDS,
         )  # fmt: skip
+        self._buried.append(engine.number)
         log.error("engine_died", engine=engine.number, how=how, jobs_returned=returned)
+
+    async def _release_strays(self) -> None:
+        if self._buried:
+            released = await self._database.fetchval(_RELEASE_STRAYS, self.worker_id, self._buried)
+            if released:
+                log.warning("stray_jobs_released", jobs=released)
 
     async def _start_engine(self) -> EngineProcess:
         engine = await EngineProcess.start(next(self._numbers), self.worker_id, self._settings)
