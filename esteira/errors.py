@@ -6,6 +6,7 @@ EsteiraError
 ├── SchemaMismatch         the database's schema is missing, or not the one this version speaks
 ├── InvalidInput           Postgres cannot store it, or a verb refuses it
 ├── JobNotFound            no job has this id
+│   └── JobGone            it is older than what is kept: retention may have removed it
 ├── IllegalTransition      the job's status does not allow it
 ├── UniqueConflict         a live job of the task has the unique key, and the new one may not replace it
 ├── IdempotencyMismatch    the idempotency key was used for another request
@@ -51,6 +52,10 @@ class InvalidInput(EsteiraError, ValueError):
 
 class JobNotFound(EsteiraError):
     """Say that no job has this id."""
+
+
+class JobGone(JobNotFound):
+    """Say that retention may have removed the job, and how long jobs are kept."""
 
 
 class IllegalTransition(EsteiraError):

@@ -19,6 +19,7 @@
 \ir tables/queue.sql
 \ir tables/task.sql
 \ir tables/idempotency_key.sql
+\ir tables/retention.sql
 
 \ir functions/missing.sql
 \ir functions/make_day.sql
@@ -27,6 +28,12 @@
 \ir functions/record_attempt.sql
 \ir functions/lose.sql
 \ir functions/disconnect.sql
+\ir functions/remove_parts.sql
+\ir functions/remove_day.sql
+\ir functions/remove_finished.sql
+\ir functions/remove_dead.sql
+\ir functions/remove_orphans.sql
+\ir functions/remove_keys.sql
 
 \ir functions/insert_jobs.sql
 \ir functions/unique_key.sql
@@ -69,6 +76,8 @@
 \ir verbs/drain.sql
 \ir verbs/maintain_partitions.sql
 \ir verbs/tick.sql
+\ir verbs/set_retention.sql
+\ir verbs/retain.sql
 
 \ir views/jobs.sql
 \ir views/worker_status.sql
@@ -79,6 +88,8 @@
 \ir views/queue_stats.sql
 \ir views/task_stats.sql
 \ir views/totals.sql
+\ir views/ended_lately.sql
+\ir views/db_health.sql
 
 select esteira.maintain_partitions();
 

@@ -44,7 +44,7 @@ class ProcessEndedError(Exception):
 
 def dev(
     port: Annotated[
-        int | None, option("The service's port. (default: ESTEIRA_PORT, else 8000)", min=1, max=65535)
+        int | None, option("The service's port. (default: ESTEIRA_PORT, else 8000)", metavar="PORT", min=1, max=65535)
     ] = None,
     data: Annotated[
         Path, option("Where the embedded PostgreSQL keeps its data. (default: .esteira)", metavar="DIR")
@@ -83,7 +83,7 @@ def _run(stack: ExitStack, settings: "Settings", data: Path, *, as_json: bool) -
     from esteira_migrations import upgrade
 
     database = _given(settings.database_url) if settings.database_url else _embedded(stack, data)
-    upgrade(database.url)
+    upgrade(settings.require_direct_url() if settings.database_url else database.url)
     children = _start_children(stack, settings, database)
     address = f"http://{_reachable(settings.host)}:{settings.port}"
     while not _is_up(address, children, database):

@@ -3,6 +3,7 @@
 from esteira.database.callers import CallersConnection, Row, SyncCallersConnection, fetch_with, sync_fetch_with
 from esteira.database.listener import Listener
 from esteira.database.pool import Connection, Database
+from esteira.database.pooler import is_pooled_sync
 from esteira.database.sqlstates import translated
 from esteira.database.sync import SyncConnection, SyncDatabase
 
@@ -16,6 +17,7 @@ __all__ = [
     "SyncConnection",
     "SyncDatabase",
     "fetch_with",
+    "is_pooled_sync",
     "sync_fetch_with",
     "translated",
 ]

@@ -13,6 +13,10 @@ from esteira.database.sqlstates import translated
 from esteira.errors import DatabaseUnavailable
 
 CHANNEL = "esteira"
+_POOLED = (
+    "notifications do not pass a connection pooler, so new jobs are found by polling, within about a second:"
+    " for milliseconds set ESTEIRA_DIRECT_URL to PostgreSQL's own address"
+)
 log = structlog.get_logger()
 
 
@@ -24,7 +28,10 @@ class Listener:
         self._callback = callback
 
     async def run(self) -> None:
-        """Listen until cancelled; a lost connection is made anew after a jittered wait."""
+        """Listen until cancelled; a lost connection is made anew after a jittered wait.
+
+        Behind a connection pooler nothing would be heard, so nothing is listened to: it is said once.
+        """
         failures = 0
         while True:
             try:
@@ -38,6 +45,10 @@ class Listener:
 
     async def _listen(self) -> None:
         connection = await self._database.connect()
+        if self._database.pooled:
+            connection.terminate()
+            log.warning("wakeups_off", detail=_POOLED)
+            await asyncio.Event().wait()
         gone = asyncio.Event()
         connection.add_termination_listener(lambda _: gone.set())
         try:

@@ -14,6 +14,7 @@ from sqlalchemy import Select, make_url
 from tenacity import AsyncRetrying
 
 from esteira.database.patience import is_worth_another_try, patiently
+from esteira.database.pooler import is_pooled, refuses_settings
 from esteira.database.sqlstates import connection_lost, translated
 
 Record = asyncpg.Record
@@ -41,6 +42,8 @@ class Database:
 
     session_name: the sessions' application_name; a worker's are esteira/<worker>/<engine>: a rescuer ends them by it.
     settings: further settings of the sessions.
+    pooled: whether a connection pooler stands in front of Postgres, once a connection was made. Behind one nothing is
+    kept in a session: no settings, since it refuses them, and no prepared statements.
     A pool belongs to its event loop: in another loop (a second asyncio.run) a new one is opened.
     """
 
@@ -49,6 +52,7 @@ class Database:
     ) -> None:
         self.url = url
         self.session_name = session_name
+        self.pooled: bool | None = None
         self._size = size
         self._settings = settings or {}
         self._pool: Pool | None = None
@@ -69,11 +73,7 @@ class Database:
     async def connect(self) -> BaseConnection:
         """Open a connection of its own, apart from the pool; the caller closes it."""
         with translated():
-            connection: BaseConnection = await asyncpg.connect(
-                self.url, command_timeout=DEADLINE_SECONDS, **self._options()
-            )
-            await _keep_alive(connection)
-            return connection
+            return await self._connect(command_timeout=DEADLINE_SECONDS)
 
     @asynccontextmanager
     async def acquire(self, *, patience: float = 0) -> AsyncIterator[Connection]:
@@ -91,7 +91,11 @@ class Database:
             with connection_lost():
                 yield connection
         finally:
-            await _give_back(pool, connection)
+            if self.pooled:
+                # The session that the block used is somebody else's by now.
+                await pool.release(connection)
+            else:
+                await _give_back(pool, connection)
 
     async def fetch(self, query: str | Select[Any], *args: object, patience: float = 0) -> list[Record]:
         """Run one statement in a transaction of its own and return its rows.
@@ -144,24 +148,46 @@ class Database:
         async with self._opening:
             if self._pool is None:
                 self._pool = await asyncpg.create_pool(
-                    self.url, min_size=0, max_size=self._size, init=_keep_alive, **self._options()
+                    min_size=0, max_size=self._size, connect=self._connect, connection_class=_Connection
                 )
             return self._pool
 
-    def _options(self) -> dict[str, Any]:
+    async def _connect(self, *_: Any, **options: Any) -> BaseConnection:
+        options = {**options, "timeout": 10, "connection_class": _Connection}
+        connection = None if self.pooled else await self._connect_directly(options)
+        if connection is None:
+            name = {"application_name": self.session_name}
+            connection = await asyncpg.connect(self.url, server_settings=name, statement_cache_size=0, **options)
+        await _keep_alive(connection)
+        return connection
+
+    async def _connect_directly(self, options: Mapping[str, Any]) -> BaseConnection | None:
+        """Open a connection with all settings; None where a pooler is in the way, which is remembered."""
+        try:
+            connection: BaseConnection = await asyncpg.connect(
+                self.url, server_settings={**self._session(), **self._settings}, **options
+            )
+        except asyncpg.ProtocolViolationError as error:
+            if not refuses_settings(error):
+                raise
+            self.pooled = True
+            return None
+        if self.pooled is None:
+            self.pooled = await is_pooled(connection)
+        if self.pooled:
+            connection.terminate()
+            return None
+        return connection
+
+    def _session(self) -> dict[str, str]:
         return {
-            "timeout": 10,
-            "connection_class": _Connection,
-            "server_settings": {
-                "application_name": self.session_name,
-                # Compiling a claim costs more than running it.
-                "jit": "off",
-                # The server's side of a dead link: its locks go with it (the default is two hours).
-                "tcp_keepalives_idle": "5",
-                "tcp_keepalives_interval": "2",
-                "tcp_keepalives_count": "3",
-                **self._settings,
-            },
+            "application_name": self.session_name,
+            # Compiling a claim costs more than running it.
+            "jit": "off",
+            # The server's side of a dead link: its locks go with it (the default is two hours).
+            "tcp_keepalives_idle": "5",
+            "tcp_keepalives_interval": "2",
+            "tcp_keepalives_count": "3",
         }
 
 

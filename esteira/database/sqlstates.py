@@ -17,6 +17,7 @@ from esteira.errors import (
     IdempotencyMismatch,
     IllegalTransition,
     InvalidInput,
+    JobGone,
     JobNotFound,
     KeyInFlight,
     SchemaMismatch,
@@ -25,11 +26,12 @@ from esteira.errors import (
     UnknownWorker,
 )
 
-_OURS: dict[str, type[EsteiraError]] = {
+OURS: dict[str, type[EsteiraError]] = {
     "ES001": JobNotFound,
     "ES002": IllegalTransition,
     "ES003": UniqueConflict,
     "ES004": InvalidInput,
+    "ES005": JobGone,
     "ES006": IdempotencyMismatch,
     "ES007": KeyInFlight,
     "ES008": Changed,
@@ -60,8 +62,8 @@ def translate(error: BaseException) -> EsteiraError | None:
     error = _unwrapped(error)
     text = _first_line(error)
     state = sqlstate_of(error) or ""
-    if state in _OURS:
-        return _OURS[state](text)
+    if state in OURS:
+        return OURS[state](text)
     if lost or is_lost_connection(error) or isinstance(error, OSError | TimeoutError):
         return DatabaseUnavailable(text)
     # What psycopg itself finds wrong with a value has no SQLSTATE; half a surrogate pair does not get that far.

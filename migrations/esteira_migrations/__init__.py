@@ -18,6 +18,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import NullPool, create_engine, text
 
+from esteira.database import is_pooled_sync
+from esteira.errors import ConfigurationError
 from esteira.schema import check_schema
 
 if TYPE_CHECKING:
@@ -34,7 +36,8 @@ def upgrade(database_url: str) -> None:
     """Bring the database at a postgresql:// address to the newest schema.
 
     Where several processes do it at once, one works and the others wait for it. Each revision is one transaction.
-    Raises SchemaMismatch when the database is newer than this release.
+    Raises SchemaMismatch when the database is newer than this release, ConfigurationError for a connection pooler's
+    address: between its transactions a migration holds a lock of its session.
     """
     with _connect(database_url) as connection, _alone(connection):
         found = _version(connection)
@@ -95,6 +98,7 @@ def _connect(database_url: str) -> Iterator[Connection]:
 @contextmanager
 def _alone(connection: Connection) -> Iterator[None]:
     """Hold the database's migration lock on the migrating connection itself: if that dies, so does the lock."""
+    _refuse_pooler(connection)
     connection.execute(text("set lock_timeout = 0"))
     connection.execute(text("set statement_timeout = 0"))
     lock = {"name": "esteira.migrate"}
@@ -112,6 +116,16 @@ def _alone(connection: Connection) -> Iterator[None]:
         connection.rollback()
         connection.execute(text("select pg_advisory_unlock(hashtext(:name))"), lock)
         connection.commit()
+
+
+def _refuse_pooler(connection: Connection) -> None:
+    session = connection.connection.driver_connection
+    assert session is not None
+    if is_pooled_sync(session):
+        raise ConfigurationError(
+            "this address is a connection pooler's, and a migration needs a session of its own:"
+            " set ESTEIRA_DIRECT_URL to PostgreSQL's own address"
+        )
 
 
 def _version(connection: Connection) -> str | None:

@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from esteira.errors import SchemaMismatch
+from esteira.errors import ConfigurationError, SchemaMismatch
 from esteira.schema import SCHEMA_VERSION, check_schema
 from esteira_migrations import current, head, upgrade
+from tests.pgbouncer import running_pgbouncer
 
 UPGRADE = "import sys, esteira_migrations; esteira_migrations.upgrade(sys.argv[1])"
 MIGRATE_LOCK = "hashtext('esteira.migrate')"
@@ -113,3 +114,11 @@ def test_an_unknown_schema_is_refused_with_what_to_run(found: str | None, advice
     if found is not None:
         assert found in str(refused.value)
         assert SCHEMA_VERSION in str(refused.value)
+
+
+def test_an_upgrade_does_not_go_through_a_pooler(empty_database_url: str) -> None:
+    parts = urlsplit(empty_database_url)
+    with running_pgbouncer(empty_database_url) as bouncer:
+        with pytest.raises(ConfigurationError, match="set ESTEIRA_DIRECT_URL to PostgreSQL's own address"):
+            upgrade(bouncer.url(parts.path[1:]))
+        assert current(empty_database_url) is None

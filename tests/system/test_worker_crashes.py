@@ -43,6 +43,24 @@ def test_jobs_of_a_killed_engine_run_again_at_once_and_finished_steps_do_not(
     assert (died["how"], died["jobs_returned"]) == ("was killed by SIGKILL", 10)
 
 
+def test_what_a_dead_engines_last_claim_took_after_its_death_goes_back(jobs: Jobs, start_worker: StartWorker) -> None:
+    worker = ready(start_worker())
+    worker.signal(signal.SIGKILL, worker.engines())
+    eventually(lambda: worker.events("engine_died"))
+    job_id = jobs.enqueue("other.task")
+    owner = worker.events("worker_started")[0]["worker_id"]
+    # As it happens where the claim waited in a connection pooler.
+    claim = (
+        "select id from esteira.claim(%s, 1, 1, '{other.task}', '{default}', '{1}', array['-infinity'::timestamptz],"
+        " array['00000000-0000-0000-0000-000000000000'::uuid])"
+    )
+    assert str(jobs.sql(claim, owner)[0]["id"]) == job_id
+    (attempt,) = eventually(lambda: jobs.attempts(job_id), within=5)
+    assert attempt["outcome"] == "released"
+    assert (jobs.get(job_id)["status"], jobs.get(job_id)["crashes"]) == ("queued", 0)
+    eventually(lambda: worker.events("stray_jobs_released"))
+
+
 def test_processes_do_not_outlive_their_engine_nor_engines_their_supervisor(
     jobs: Jobs, start_worker: StartWorker
 ) -> None:

@@ -8,7 +8,7 @@ from esteira.settings import read_settings
 
 @pytest.fixture(autouse=True)
 def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DATABASE_URL", "TASKS", "QUEUES", "PORT", "HOST", "LOG_LEVEL", "SLOTS"):
+    for name in ("DATABASE_URL", "DIRECT_URL", "TASKS", "QUEUES", "PORT", "HOST", "LOG_LEVEL", "SLOTS"):
         monkeypatch.delenv(f"ESTEIRA_{name}", raising=False)
 
 
@@ -88,3 +88,18 @@ def test_an_address_that_no_driver_reads_is_refused_without_being_shown(url: str
 )
 def test_an_address_of_any_usual_form_is_taken(url: str) -> None:
     assert read_settings(database_url=url).require_database_url() == url
+
+
+def test_the_way_past_a_pooler_is_the_databases_own_address_unless_it_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ESTEIRA_DATABASE_URL", "postgresql://pooler/d")
+    assert read_settings().require_direct_url() == "postgresql://pooler/d"
+    monkeypatch.setenv("ESTEIRA_DIRECT_URL", "postgresql://h/d")
+    assert read_settings().require_direct_url() == "postgresql://h/d"
+    monkeypatch.setenv("ESTEIRA_DIRECT_URL", "h/d")
+    with pytest.raises(ConfigurationError, match=r"^ESTEIRA_DIRECT_URL is to be of the form"):
+        read_settings().require_direct_url()
+
+
+def test_a_database_that_is_named_is_not_reached_by_the_environments_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ESTEIRA_DIRECT_URL", "postgresql://h/d")
+    assert read_settings(database_url="postgresql://h/other").require_direct_url() == "postgresql://h/other"

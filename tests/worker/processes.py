@@ -1,4 +1,4 @@
-"""Real workers for tests: started as people start them, watched from outside."""
+"""Real workers and services for tests: started as people start them, watched from outside."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx
 import psycopg
 from psycopg.rows import dict_row
 
 T = TypeVar("T")
+P = TypeVar("P", bound="Program")
 MODULE = "ledger_tasks"
 
 
@@ -92,8 +95,8 @@ class Jobs:
         return self.sql("select * from esteira.worker order by started_at")
 
 
-class Worker:
-    """A running worker: the supervisor's process, and what it has logged."""
+class Program:
+    """A running program: its process, and what it has logged."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
         self._process = process
@@ -108,13 +111,10 @@ class Worker:
         lines = [line for line in self.output().splitlines() if line.startswith("{") and line.endswith("}")]
         return [event for event in map(json.loads, lines) if event["event"] == name]
 
-    def engines(self) -> list[int]:
-        return children(self.pid)
-
     def family(self) -> list[int]:
-        """Return all its processes, the supervisor first."""
-        engines = self.engines()
-        return [self.pid, *engines, *(child for engine in engines for child in children(engine))]
+        """Return all its processes, itself first."""
+        started = children(self.pid)
+        return [self.pid, *started, *(child for pid in started for child in children(pid))]
 
     def signal(self, number: signal.Signals, pids: Sequence[int] = ()) -> None:
         for pid in pids or [self.pid]:
@@ -129,22 +129,68 @@ class Worker:
         self._process.wait()
 
 
+class Worker(Program):
+    """A running worker: the supervisor's process."""
+
+    def engines(self) -> list[int]:
+        return children(self.pid)
+
+
+class Service(Program):
+    """A running service, and somebody who talks to it."""
+
+    @cached_property
+    def http(self) -> httpx.Client:
+        (started,) = eventually(lambda: self.events("service_started"), within=60)
+        return httpx.Client(base_url=started["url"], timeout=30)
+
+    def post(self, task: str, payload: object) -> str:
+        """Enqueue a job and return its id."""
+        answer = self.http.post("/v1/jobs", json={"task": task, "payload": payload})
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    def ended(self, job_id: str) -> dict[str, Any]:
+        """Wait for a job's end, over HTTP, and return it."""
+        answer = self.http.get(f"/v1/jobs/{job_id}", params={"wait": 20})
+        job: dict[str, Any] = answer.json()
+        assert job.get("finished_at"), answer.text
+        return job
+
+    def kill(self) -> None:
+        if "http" in vars(self):
+            self.http.close()
+        super().kill()
+
+
 @contextmanager
 def running_worker(folder: Path, url: str, *, modules: str = MODULE, **settings: object) -> Iterator[Worker]:
     """Start a worker in the folder that holds its modules; it is killed afterwards, whatever became of it."""
-    log = folder / f"worker-{time.monotonic_ns()}.log"
+    settings = {"tasks": modules, **settings}
+    with _running(Worker, "esteira_worker", folder, database_url=url, **settings) as worker:
+        yield worker
+
+
+@contextmanager
+def running_service(folder: Path, url: str, **settings: object) -> Iterator[Service]:
+    """Start a service on a free port; it is killed afterwards."""
+    with _running(Service, "esteira_service", folder, database_url=url, port=0, **settings) as service:
+        yield service
+
+
+@contextmanager
+def _running(kind: type[P], module: str, folder: Path, **settings: object) -> Iterator[P]:
+    log = folder / f"{module}-{time.monotonic_ns()}.log"
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("ESTEIRA_")},
-        "ESTEIRA_DATABASE_URL": url,
-        "ESTEIRA_TASKS": modules,
         "ESTEIRA_LOG_FORMAT": "json",
         "LEDGER": str(folder / "ledger"),
         **{f"ESTEIRA_{name.upper()}": str(value) for name, value in settings.items()},
     }
     with log.open("wb") as output:
-        command = [sys.executable, "-P", "-m", "esteira_worker"]
-        worker = Worker(subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output), log)
+        command = [sys.executable, "-P", "-m", module]
+        program = kind(subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output), log)
     try:
-        yield worker
+        yield program
     finally:
-        worker.kill()
+        program.kill()

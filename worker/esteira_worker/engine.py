@@ -49,7 +49,7 @@ class Engine:
         session_name = f"esteira/{worker_id}/{number}"
         url = settings.require_database_url()
         self._database = Database(url, session_name=session_name)
-        self._listening = Database(settings.direct_url or url, session_name=session_name)
+        self._listening = Database(settings.require_direct_url(), session_name=session_name)
         self._executors: dict[str, Executor] = {
             # A connection for each slot: all may be in their transactions at once. They are opened when first needed.
             "async": AsyncExecutor(Database(url, session_name=session_name, size=settings.slots)),
@@ -118,7 +118,7 @@ class Engine:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SUSPECT_WAIT_SECONDS):
                 await self._finish_slots()
-        free = [slot for slot in self._slots if slot.job is None]
+        free = [slot for slot in self._slots if slot.free]
         alone = bool(free) and all(slot.job is None or slot.disowned for slot in self._slots)
         if alone:
             await self._settler.drain()

@@ -7,6 +7,7 @@ import itertools
 import os
 import random
 import socket
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +22,12 @@ from esteira.settings import Settings
 from esteira_worker.engine_process import EngineProcess
 from esteira_worker.stop import Stop
 
+# What a dead engine's last claim took after its death: while that waited, in a pooler, its crash was settled already.
+_RELEASE_STRAYS = """
+select esteira.release(array_agg(id), array_agg(attempt)) from esteira.job_live
+where worker_id = $1 and engine = any($2) and status = 'running'
+having count(*) > 0
+"""
 _HEARTBEAT = "select engines, cancel_ids, draining from esteira.heartbeat($1)"
 _BEAT_SECONDS = 1.0
 # A heartbeat that takes longer than the lease is none.
@@ -30,6 +37,9 @@ _SHORT_LIFE_SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 32.0
 _CRASH_PATIENCE_SECONDS = 600.0
 _RETIRE_PATIENCE_SECONDS = 5.0
+_RETAIN = "select esteira.retain($1, $2)"
+_RETAIN_BATCH = 5000
+_RETAIN_EVERY = timedelta(seconds=50)  # over all workers
 log = structlog.get_logger()
 
 
@@ -45,6 +55,7 @@ class Life:
         self._database = database
         self._stop = stop
         self._engines: dict[int, EngineProcess] = {}
+        self._buried: list[int] = []
         self._numbers = itertools.count(1)
         self.worker_id = uuid4()
         self.registered = False
@@ -78,7 +89,7 @@ class Life:
     async def _work(self, first: EngineProcess) -> None:
         beating = asyncio.create_task(self._beat())
         keeping = [self._keep(first), *(self._keep(None) for _ in range(1, self._settings.processes))]
-        others = [asyncio.create_task(loop) for loop in (self._maintain(), *keeping)]
+        others = [asyncio.create_task(loop) for loop in (self._maintain(), self._retain(), *keeping)]
         told = asyncio.create_task(self._stop.told.wait())
         try:
             done, _ = await asyncio.wait([told, beating, *others], return_when=asyncio.FIRST_COMPLETED)
@@ -117,17 +128,35 @@ class Life:
             self._stop.tell()
 
     async def _maintain(self) -> None:
-        """Do a share of the maintenance: rescue, partitions."""
+        """Do a share of the maintenance: rescue, partitions; and look after what our own dead engines left behind."""
         while True:
             try:
                 rescued = await self._database.fetchval("select esteira.tick($1)", self._settings.lease_ticks)
                 if rescued:
                     log.warning("jobs_rescued", jobs=rescued)
+                await self._release_strays()
             except DatabaseUnavailable as error:
                 log.warning("tick_failed", error=str(error))
             except Exception:
                 log.exception("tick_failed")
             await asyncio.sleep(_BEAT_SECONDS)
+
+    async def _retain(self) -> None:
+        """Do a share of the retention, apart from the tick, which it must not delay."""
+        every = _RETAIN_EVERY
+        while True:
+            removed = 0
+            try:
+                removed = await self._database.fetchval(_RETAIN, _RETAIN_BATCH, every)
+            except DatabaseUnavailable as error:
+                log.warning("retention_failed", error=str(error))
+            except Exception:
+                log.exception("retention_failed")
+            if removed:
+                log.info("retention_removed", rows=removed)
+            more = removed >= _RETAIN_BATCH
+            every = timedelta() if more else _RETAIN_EVERY
+            await asyncio.sleep(0.1 if more else random.uniform(50, 70))  # noqa: S311 - no secret
 
     async def _keep(self, engine: EngineProcess | None) -> None:
         """Keep one engine running: return the jobs of one that dies, and start the next."""
@@ -168,7 +197,14 @@ class Life:
             "select esteira.crash($1, $2, $3)", self.worker_id, engine.number, f"the engine process {how}",
             patience=_CRASH_PATIENCE_SECONDS,
         )  # fmt: skip
+        self._buried.append(engine.number)
         log.error("engine_died", engine=engine.number, how=how, jobs_returned=returned)
+
+    async def _release_strays(self) -> None:
+        if self._buried:
+            released = await self._database.fetchval(_RELEASE_STRAYS, self.worker_id, self._buried)
+            if released:
+                log.warning("stray_jobs_released", jobs=released)
 
     async def _start_engine(self) -> EngineProcess:
         engine = await EngineProcess.start(next(self._numbers), self.worker_id, self._settings)

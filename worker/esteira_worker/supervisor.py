@@ -33,7 +33,7 @@ class Supervisor:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._database = Database(settings.require_database_url(), session_name="esteira-supervisor", size=3)
+        self._database = Database(settings.require_database_url(), session_name="esteira-supervisor", size=4)
         self._stop = Stop()
         self._registered = False
 
@@ -42,7 +42,11 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.tell)
         try:
+            # An engine that cannot read it would die, again and again.
+            self._settings.require_direct_url()
             await Client(database=self._database).check_schema()
+            if self._database.pooled:
+                log.info("behind_pooler", direct=self._settings.direct_url is not None)
             while not self._stop.told.is_set():
                 if not await self._live():
                     return 1

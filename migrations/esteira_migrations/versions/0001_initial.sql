@@ -48,6 +48,24 @@ end
 $do$;
 comment on function esteira.uuid7() is 'A new UUID of version 7: time in front, so that ids sort by age.';
 
+-- For looking along an index of ids: those made before the moment are smaller, those made from it on are not.
+create function esteira.uuid7_at(moment timestamptz) returns uuid
+language sql immutable strict parallel safe
+as $$
+select (lpad(to_hex(floor(extract(epoch from moment) * 1000)::bigint), 12, '0') || '70008000000000000000')::uuid
+$$;
+comment on function esteira.uuid7_at(timestamptz) is 'The smallest UUID of version 7 that could be made at this moment.';
+
+create function esteira.uuid7_time(id uuid) returns timestamptz
+language sql immutable strict parallel safe
+as $$
+select case
+    when get_byte(uuid_send(id), 6) / 16 = 7
+    then to_timestamp(('x' || encode(substring(uuid_send(id) from 1 for 6), 'hex'))::bit(48)::bigint / 1000.0)
+end
+$$;
+comment on function esteira.uuid7_time(uuid) is 'When a UUID of version 7 was made, to the millisecond; null for other versions.';
+
 -- People say "high", indexes want a number: these two are the only places where the one becomes the other.
 create function esteira.priority_number(name text) returns smallint
 language plpgsql immutable strict parallel safe
@@ -178,6 +196,8 @@ create index job_live_worker on esteira.job_live (worker_id) where worker_id is 
 -- One live job a task and key. It, and the next, hold only the jobs that have such a key or time: others pay nothing.
 create unique index job_live_unique on esteira.job_live (task, unique_key) where unique_key is not null;
 create index job_live_expires on esteira.job_live (expires_at) where expires_at is not null and attempt = 0;
+-- What retention walks.
+create index job_dead_age on esteira.job_dead (queue, finished_at);
 
 comment on table esteira.job is 'Every job there is. Read it through the view esteira.jobs; change it through the verbs.';
 comment on table esteira.job_live is 'Jobs that are queued, running or waiting.';
@@ -323,10 +343,14 @@ comment on column esteira.worker.drain_at is 'Somebody asked it to stop; it lear
 comment on column esteira.worker.stopped_at is 'It left in good order.';
 comment on column esteira.worker.lost_at is 'It was given up, and its jobs were taken back.';
 
+-- As lax about names as esteira.job is: the tick notes every queue that somebody put a job in, by whatever way.
 create table esteira.queue (
-    name       text primary key constraint queue_name_is_a_name check (name collate "C" ~ '^[[:alnum:]_][[:alnum:]_.:/-]{0,99}$'),
-    created_at timestamptz not null,
-    paused_at  timestamptz
+    name               text primary key constraint queue_name_is_short check (length(name) between 1 and 100),
+    created_at         timestamptz not null,
+    paused_at          timestamptz,
+    keep_finished      interval constraint queue_keep_finished_is_positive check (keep_finished between '1 s' and '100 years'),
+    keep_dead          interval constraint queue_keep_dead_is_positive check (keep_dead between '1 s' and '100 years'),
+    finished_kept_from timestamptz
 );
 -- For claims, which ask whether a queue is paused: it holds next to nothing.
 create index queue_paused on esteira.queue (name) where paused_at is not null;
@@ -336,6 +360,9 @@ comment on table esteira.queue is
 comment on column esteira.queue.name is 'As jobs name it.';
 comment on column esteira.queue.created_at is 'When it was first seen.';
 comment on column esteira.queue.paused_at is 'Since then nothing of it is claimed; null: it is not paused.';
+comment on column esteira.queue.keep_finished is 'How long its completed and cancelled jobs are kept; null: as esteira.retention says.';
+comment on column esteira.queue.keep_dead is 'How long its dead letters are kept; null: as esteira.retention says.';
+comment on column esteira.queue.finished_kept_from is 'Retention''s place: what ended before it is removed already; null: begin at the beginning.';
 
 create table esteira.task (
     name                text primary key,
@@ -390,14 +417,45 @@ comment on column esteira.idempotency_key.fingerprint is 'SHA-256 of all that wa
 comment on column esteira.idempotency_key.job_id is 'The job that answered.';
 comment on column esteira.idempotency_key.created_at is 'When it was first seen.';
 
+create table esteira.retention (
+    id               smallint primary key default 1 constraint retention_is_one_row check (id = 1),
+    finished         interval not null default '7 days'
+                     constraint retention_finished_is_positive check (finished between '1 s' and '100 years'),
+    dead             interval not null default '30 days'
+                     constraint retention_dead_is_positive check (dead between '1 s' and '100 years'),
+    finished_removed bigint not null default 0,
+    dead_removed     bigint not null default 0,
+    walked_to        uuid not null default '00000000-0000-0000-0000-000000000000',
+    retained_at      timestamptz not null default '-infinity'
+);
+insert into esteira.retention default values;
+
+comment on table esteira.retention is 'How long jobs are kept after their end, what was removed, and how far retention came. One row.';
+comment on column esteira.retention.id is 'Always 1.';
+comment on column esteira.retention.finished is 'How long completed and cancelled jobs are kept, where their queue says nothing else.';
+comment on column esteira.retention.dead is 'How long dead letters are kept, where their queue says nothing else.';
+comment on column esteira.retention.finished_removed is 'Completed and cancelled jobs that retention removed so far.';
+comment on column esteira.retention.dead_removed is 'Dead letters that retention removed so far.';
+comment on column esteira.retention.walked_to is 'The job id up to which steps and attempts were last searched for those without a job.';
+comment on column esteira.retention.retained_at is 'When retention last ran.';
+
+-- A UUID of version 7 carries its time: one older than what is kept was removed, whoever asks for it again.
 create function esteira.missing(id uuid) returns void
 language plpgsql
 as $$
+#variable_conflict use_column
+declare
+    kept interval := (
+        select least(retention.finished, (select min(queue.keep_finished) from esteira.queue as queue))
+        from esteira.retention as retention);
 begin
+    if esteira.uuid7_time(missing.id) < esteira.now() - kept then
+        raise exception 'job % is gone: jobs are kept for % after their end', missing.id, kept using errcode = 'ES005';
+    end if;
     raise exception 'no job %', missing.id using errcode = 'ES001';
 end
 $$;
-comment on function esteira.missing(uuid) is 'Internal: raises ES001, since no job has this id.';
+comment on function esteira.missing(uuid) is 'Internal: raises ES005 where retention may have removed the job, else ES001: no job has this id.';
 
 -- Asked by every settle, so the usual answer ("it is there") costs one look into the catalogue's cache, about 1 µs.
 -- `create table` + `attach` blocks nobody, unlike `create table … partition of`.
@@ -418,6 +476,9 @@ begin
     end if;
     execute format('create table esteira.%I (like esteira.job_finished including defaults including constraints including storage)', leaf);
     execute format('alter table esteira.%I add primary key (id)', leaf);
+    -- What retention walks where a queue keeps its jobs for less than others do. It is 5 % of a settle; (finished_at, id) was 9 %,
+    -- since a batch has one finished_at, which is stored once.
+    execute format('create index on esteira.%I (queue, finished_at)', leaf);
     execute format('comment on table esteira.%I is %L', leaf, 'Jobs that ended on ' || day || ' (UTC).');
     execute format(
         'alter table esteira.job_finished attach partition esteira.%I for values from (%L) to (%L)',
@@ -542,6 +603,228 @@ from (
 $$;
 comment on function esteira.disconnect(text) is
 'Internal: ends the sessions of a dead engine (esteira/<worker>/<engine>) or of a whole worker (esteira/<worker>).';
+
+create function esteira.remove_parts(ids uuid[]) returns bigint
+language plpgsql
+as $$
+declare
+    removed bigint := 0;
+    found bigint;
+begin
+    delete from esteira.step as step where step.job_id = any (ids);
+    get diagnostics found = row_count;
+    removed := removed + found;
+    delete from esteira.attempt as attempt where attempt.job_id = any (ids);
+    get diagnostics found = row_count;
+    removed := removed + found;
+    delete from esteira.activity as activity where activity.job_id = any (ids);
+    get diagnostics found = row_count;
+    return removed + found;
+end
+$$;
+comment on function esteira.remove_parts(uuid[]) is 'Internal: removes steps, attempts and activity of jobs that are removed; returns how many rows.';
+
+-- A drop needs its table's parent for itself, and whoever comes meanwhile queues up behind it: hence the verb's lock_timeout, and
+-- hence the count before it, under a lock that keeps writers out of that one day only. Such a day's steps and attempts are found
+-- by remove_orphans.
+create function esteira.remove_day(before timestamptz) returns bigint
+language plpgsql
+as $$
+#variable_conflict use_variable
+declare
+    leaf regclass;
+    jobs bigint;
+begin
+    select day.oid into leaf
+    from pg_class as day
+    join pg_inherits as inherits on inherits.inhrelid = day.oid
+    where inherits.inhparent = 'esteira.job_finished'::regclass
+      and day.relname ~ '^job_finished_[0-9]{8}$'
+      and day.relname < 'job_finished_' || to_char(before at time zone 'utc', 'YYYYMMDD')
+    order by day.relname
+    limit 1;
+    if leaf is null then
+        return 0;
+    end if;
+    execute format('lock table %s in share mode', leaf);
+    execute format('select count(*) from %s', leaf) into jobs;
+    execute format('drop table %s', leaf);
+    return jobs;
+exception
+    when lock_not_available or deadlock_detected then
+        return 0;
+    when dependent_objects_still_exist then
+        raise warning '% cannot be dropped, since something of yours depends on it: %', leaf, sqlerrm;
+        return 0;
+end
+$$;
+comment on function esteira.remove_day(timestamptz) is
+'Internal: drops the oldest day of finished jobs that ended before the moment and returns how many they were; 0 also where a reader is in the way: the next pass tries again.';
+
+-- For queues that keep less than the days are kept. Each goes on where it stopped last: deleted index entries stay until vacuum, and
+-- stepping over them at every batch would be quadratic under a held snapshot. Once a day it begins at the beginning, for what was
+-- committed late.
+create function esteira.remove_finished(longest interval, moment timestamptz, batch integer) returns bigint
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    rule record;
+    removed bigint := 0;
+    ids uuid[];
+    last timestamptz;
+begin
+    -- The tick knows the queues of ready jobs only.
+    if (select retention.finished from esteira.retention as retention) < longest then
+        with recursive hop (queue) as (
+            select (select job.queue from esteira.job_finished as job order by job.queue limit 1)
+            union all
+            select (select job.queue from esteira.job_finished as job where job.queue > hop.queue order by job.queue limit 1)
+            from hop
+            where hop.queue is not null
+        )
+        insert into esteira.queue (name, created_at)
+        select hop.queue, moment from hop where hop.queue is not null
+        on conflict (name) do nothing;
+    end if;
+    for rule in
+        select queue.name, coalesce(queue.finished_kept_from, '-infinity') as since,
+               remove_finished.moment - coalesce(queue.keep_finished, retention.finished) as until
+        from esteira.queue as queue
+        cross join esteira.retention as retention
+        where coalesce(queue.keep_finished, retention.finished) < remove_finished.longest
+        order by queue.name
+        for no key update of queue skip locked
+    loop
+        with doomed as materialized (
+            select job.id, job.finished_at
+            from esteira.job_finished as job
+            where job.queue = rule.name and job.finished_at >= rule.since and job.finished_at < rule.until
+            order by job.finished_at
+            limit remove_finished.batch - removed
+            for update skip locked
+        ), gone as (
+            delete from esteira.job_finished as job
+            where job.id = any (array(select doomed.id from doomed))
+              and job.finished_at >= (select min(doomed.finished_at) from doomed)
+              and job.finished_at <= (select max(doomed.finished_at) from doomed)
+            returning job.id, job.finished_at
+        )
+        select array_agg(gone.id), max(gone.finished_at) into ids, last from gone;
+        perform esteira.remove_parts(ids);
+        removed := removed + coalesce(cardinality(ids), 0);
+        update esteira.queue as queue
+        set finished_kept_from = case
+            when removed >= remove_finished.batch then last
+            when (rule.since at time zone 'utc')::date >= (rule.until at time zone 'utc')::date or rule.since = '-infinity' then rule.until
+        end
+        where queue.name = rule.name;
+        exit when removed >= remove_finished.batch;
+    end loop;
+    return removed;
+end
+$$;
+comment on function esteira.remove_finished(interval, timestamptz, integer) is
+'Internal: removes a batch of completed and cancelled jobs whose queue keeps them for less than the longest rule; returns how many.';
+
+create function esteira.remove_dead(moment timestamptz, batch integer) returns bigint
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    ids uuid[];
+begin
+    with recursive hop (queue) as (
+        select (select job.queue from esteira.job_dead as job order by job.queue limit 1)
+        union all
+        select (select job.queue from esteira.job_dead as job where job.queue > hop.queue order by job.queue limit 1)
+        from hop
+        where hop.queue is not null
+    ), rule (queue, until) as (
+        select hop.queue, remove_dead.moment - coalesce(queue.keep_dead, retention.dead)
+        from hop
+        cross join esteira.retention as retention
+        left join esteira.queue as queue on queue.name = hop.queue
+        where hop.queue is not null
+    ), doomed as materialized (
+        select expired.id
+        from rule
+        cross join lateral (
+            select job.id
+            from esteira.job_dead as job
+            where job.queue = rule.queue and job.finished_at < rule.until
+            order by job.finished_at
+            limit remove_dead.batch
+            for update skip locked
+        ) as expired
+        limit remove_dead.batch
+    ), gone as (
+        delete from esteira.job_dead as job
+        where job.id = any (array(select doomed.id from doomed))
+        returning job.id
+    )
+    select array_agg(gone.id) into ids from gone;
+    perform esteira.remove_parts(ids);
+    return coalesce(cardinality(ids), 0);
+end
+$$;
+comment on function esteira.remove_dead(timestamptz, integer) is 'Internal: removes a batch of dead letters that are past their queue''s rule; returns how many.';
+
+-- Whatever else takes a job away, a dropped day or somebody's delete, leaves its steps and attempts behind. A walk along their primary
+-- keys finds them, a batch of jobs at a time; ids sort by age, so it looks only at those older than any rule: few of these still live.
+create function esteira.remove_orphans(before timestamptz, batch integer) returns bigint
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    since uuid := (select walked_to from esteira.retention);
+    until uuid := esteira.uuid7_at(before);
+    seen integer;
+    last uuid;
+    orphans uuid[];
+begin
+    with part as (
+        (select distinct step.job_id from esteira.step as step
+         where step.job_id > since and step.job_id < until order by step.job_id limit remove_orphans.batch)
+        union
+        (select distinct attempt.job_id from esteira.attempt as attempt
+         where attempt.job_id > since and attempt.job_id < until order by attempt.job_id limit remove_orphans.batch)
+        union
+        (select activity.job_id from esteira.activity as activity
+         where activity.job_id > since and activity.job_id < until order by activity.job_id limit remove_orphans.batch)
+        order by job_id
+        limit remove_orphans.batch
+    )
+    select count(*), (array_agg(part.job_id order by part.job_id desc))[1],
+           array_agg(part.job_id) filter (where not exists (select from esteira.job as job where job.id = part.job_id))
+    into seen, last, orphans
+    from part;
+    update esteira.retention as retention
+    set walked_to = case when seen = remove_orphans.batch then last else '00000000-0000-0000-0000-000000000000' end;
+    return esteira.remove_parts(orphans);
+end
+$$;
+comment on function esteira.remove_orphans(timestamptz, integer) is
+'Internal: removes steps, attempts and activity without a job among the next batch of jobs older than the moment; returns how many rows.';
+
+create function esteira.remove_keys(before timestamptz, batch integer) returns bigint
+language sql
+as $$
+with gone as (
+    delete from esteira.idempotency_key as kept
+    where kept.key = any (array(
+        select old.key
+        from esteira.idempotency_key as old
+        where old.created_at < remove_keys.before
+        order by old.created_at
+        limit remove_keys.batch
+        for update skip locked))
+    returning kept.key
+)
+select count(*) from gone
+$$;
+comment on function esteira.remove_keys(timestamptz, integer) is
+'Internal: removes a batch of idempotency keys older than the moment; returns how many.';
 
 -- unnest of arrays is what makes one statement of a thousand jobs. ids null: new ones; a null among them: not this one.
 -- In the order of their keys, where they have some, so that overlapping batches cannot deadlock.
@@ -1910,6 +2193,80 @@ $$;
 comment on function esteira.tick(integer) is
 'Maintenance: rescues workers that missed `lease` ticks, makes partitions ahead, expires jobs, notes new queues, forgets workers gone for a day. Returns how many jobs were taken back.';
 
+create function esteira.set_retention(queue text default null, finished interval default null, dead interval default null) returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    wrong interval := (
+        select given from unnest(array[set_retention.finished, set_retention.dead]) as given
+        where given not between interval '1 s' and interval '100 years' limit 1);
+begin
+    if wrong is not null then
+        raise exception 'jobs are kept for 1 second to 100 years, not for %', wrong using errcode = 'ES004';
+    end if;
+    if set_retention.queue is null then
+        insert into esteira.retention as retention default values on conflict do nothing;
+        update esteira.retention as retention
+        set finished = coalesce(set_retention.finished, retention.finished), dead = coalesce(set_retention.dead, retention.dead);
+    else
+        insert into esteira.queue (name, created_at, keep_finished, keep_dead)
+        values (set_retention.queue, esteira.now(), set_retention.finished, set_retention.dead)
+        on conflict (name) do update
+        set keep_finished = excluded.keep_finished, keep_dead = excluded.keep_dead, finished_kept_from = null;
+    end if;
+end
+$$;
+comment on function esteira.set_retention(text, interval, interval) is
+'How long jobs are kept after their end: completed and cancelled ones (finished), dead letters (dead). For one queue, where null means as for all others; without a queue for all that have no rule of their own, where null means as it was.';
+
+-- One bounded unit of each work. The day comes last: dropping it locks the history for as long as the transaction goes on.
+-- Locks of others are waited for 100 ms at most, since whoever comes meanwhile waits behind us; the next pass tries again.
+create function esteira.retain(batch integer default 5000, every interval default '0') returns bigint
+language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
+set enable_seqscan = off
+set jit = off
+set lock_timeout = '100ms'
+as $$
+#variable_conflict use_column
+declare
+    moment timestamptz := esteira.now();
+    longest interval;
+    jobs bigint;
+    letters bigint;
+    others bigint;
+begin
+    if retain.batch < 1 then
+        raise exception 'a batch has at least one job, not %', retain.batch using errcode = 'ES004';
+    end if;
+    if not pg_try_advisory_xact_lock(hashtext('esteira.retain')) then
+        return 0;
+    end if;
+    insert into esteira.retention default values on conflict do nothing;
+    update esteira.retention as retention
+    set retained_at = moment
+    where retention.retained_at not between moment - retain.every and moment or retain.every = '0'
+    returning greatest(retention.finished, (select max(queue.keep_finished) from esteira.queue as queue)) into longest;
+    if not found then
+        return 0;
+    end if;
+    jobs := esteira.remove_finished(longest, moment, batch);
+    letters := esteira.remove_dead(moment, batch);
+    others := esteira.remove_orphans(moment - longest, batch);
+    others := others + esteira.remove_keys(moment - interval '24 h', batch);
+    jobs := jobs + esteira.remove_day(moment - longest);
+    update esteira.retention as retention
+    set finished_removed = retention.finished_removed + jobs, dead_removed = retention.dead_removed + letters;
+    return jobs + letters + others;
+end
+$$;
+comment on function esteira.retain(integer, interval) is
+'Removes what is older than its rule (esteira.set_retention), about a batch of each kind and one whole day, unless it ran within `every`. Returns how much it removed: a full batch means that there is more.';
+
 create view esteira.jobs as
 select
     job.id, job.queue, job.task, esteira.priority_name(job.priority) as priority, job.status, job.reason,
@@ -2166,5 +2523,68 @@ select
     (select coalesce(sum(slots), 0)::bigint from esteira.worker_status where state = 'alive') as slots
 from esteira.queue_stats as queue;
 comment on view esteira.totals is 'One row: how many jobs there are in each state, over all queues, and what works on them.';
+
+-- The bounds are subqueries, which are known before the scan begins: so the index on finished_at serves, and days gone by are not
+-- opened. What it costs grows with what ended within the hour: 5 ms for 30,000 jobs.
+create view esteira.ended_lately as
+select
+    span.span,
+    count(*) filter (where ended.status = 'completed') as completed,
+    count(*) filter (where ended.status = 'cancelled') as cancelled,
+    count(*) filter (where ended.status = 'dead') as dead
+from (values (interval '5 min'), (interval '1 hour')) as span (span)
+left join (
+    select job.status, clock.moment - job.finished_at as ago
+    from esteira.job as job, (select esteira.now() offset 0) as clock (moment)
+    where job.status in ('completed', 'cancelled', 'dead')
+      and job.finished_at > (select esteira.now() - interval '1 hour')
+) as ended on ended.ago < span.span
+group by span.span
+order by span.span;
+comment on view esteira.ended_lately is 'How many jobs ended in the last five minutes and in the last hour, over all queues.';
+
+-- What slows every queue down once it is old: a snapshot that somebody holds. Vacuum then leaves the rows that were removed
+-- since, and their index entries, where claims must step over them. Sessions of other databases hold nothing back here.
+-- Ages are real time, whatever a test's clock says.
+create view esteira.db_health as
+with held (kind, name, pid, xmin) as (
+    select 'session', session.application_name, session.pid, coalesce(session.backend_xmin, session.backend_xid)
+    from pg_stat_activity as session
+    where session.pid <> pg_backend_pid() and session.backend_type <> 'autovacuum worker'
+      and (session.datname = current_database() or session.datname is null)
+    union all
+    select 'replication slot', slot.slot_name::text, slot.active_pid, slot.xmin from pg_replication_slots as slot
+    union all
+    select 'prepared transaction', prepared.gid, null, prepared.transaction
+    from pg_prepared_xacts as prepared
+    where prepared.database = current_database()
+), holder as (
+    select * from held where xmin is not null order by age(xmin) desc limit 1
+), oldest as (
+    select session.pid, session.application_name, session.usename, session.state, clock_timestamp() - session.xact_start as age
+    from pg_stat_activity as session
+    where session.pid <> pg_backend_pid() and session.datname = current_database() and session.backend_type <> 'autovacuum worker'
+      and session.xact_start is not null
+    order by session.xact_start
+    limit 1
+)
+select
+    oldest.pid as oldest_transaction_pid, oldest.application_name as oldest_transaction_name,
+    oldest.usename as oldest_transaction_user, oldest.state as oldest_transaction_state, oldest.age as oldest_transaction_age,
+    holder.kind as xmin_holder, holder.name as xmin_holder_name, holder.pid as xmin_holder_pid, age(holder.xmin) as xmin_age,
+    live.n_live_tup as job_live_rows, live.n_dead_tup as job_live_dead_rows, live.last_autovacuum as job_live_vacuumed_at,
+    pg_total_relation_size('esteira.job_live') as job_live_bytes,
+    (select count(*) from pg_stat_activity where backend_type = 'client backend') as connections,
+    current_setting('max_connections')::integer as max_connections
+from (select) as one
+left join oldest on true
+left join holder on true
+left join pg_stat_user_tables as live on live.relid = 'esteira.job_live'::regclass;
+comment on view esteira.db_health is
+'One row: what holds vacuum back (the oldest transaction, the oldest xmin), how many dead rows job_live has, how many connections there are. A role without pg_read_all_stats sees the times of its own sessions only.';
+comment on column esteira.db_health.oldest_transaction_age is 'Since it began. `select pg_terminate_backend(pid)` ends it.';
+comment on column esteira.db_health.xmin_holder is 'What holds the oldest snapshot: session, replication slot, prepared transaction.';
+comment on column esteira.db_health.xmin_age is 'How many transactions ago: rows removed since then cannot be vacuumed.';
+comment on column esteira.db_health.job_live_dead_rows is 'As the statistics know it. Autovacuum begins at 5,000; many more mean that something holds it back.';
 
 select esteira.maintain_partitions();
