@@ -1795,7 +1795,7 @@ on conflict (name) do update set paused_at = coalesce(queue.paused_at, excluded.
 returning paused_at
 $$;
 comment on function esteira.pause(text) is
-'From its commit on nothing of this queue is claimed; what runs goes on. Returns since when.';
+'Claims that begin after its commit take nothing of this queue; what runs goes on. Returns since when.';
 
 -- The jobs lie below the engines' floors by now: "*" tells them to begin anew.
 create function esteira.resume(queue text) returns boolean
@@ -1832,7 +1832,7 @@ begin
 end
 $$;
 comment on function esteira.pause_task(text) is
-'From its commit on no job of this task is claimed, in whatever queue; what runs goes on. Returns since when; raises ES009 (no such task).';
+'Claims that begin after its commit take no job of this task, in whatever queue; what runs goes on. Returns since when; raises ES009 (no such task).';
 
 create function esteira.resume_task(task text) returns boolean
 language plpgsql
