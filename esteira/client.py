@@ -22,7 +22,7 @@ from esteira.handle import Handle
 from esteira.job import FINAL, Attempt, Explanation, Job, Priority, Step
 from esteira.new_job import ENQUEUE, NOTIFY, Enqueued, NewJob, columns
 from esteira.notifier import Notifier
-from esteira.overview import DeclaredTask, Queue, Totals, Worker
+from esteira.overview import DeclaredTask, Ended, Queue, Totals, Worker
 from esteira.queries import JobFilter, Page
 from esteira.schema import check_schema
 from esteira.settings import read_settings
@@ -141,6 +141,11 @@ class Client:
     async def unserved_queues(self) -> list[str]:
         """Return the queues that hold queued jobs, ready or scheduled, and that no living worker serves."""
         rows = await self.database.fetch(queries.UNSERVED_QUEUES, patience=PATIENCE_SECONDS)
+        return [row["name"] for row in rows]
+
+    async def paused_queues(self) -> list[str]:
+        """Return the queues that hold ready jobs, and that somebody paused."""
+        rows = await self.database.fetch(queries.PAUSED_QUEUES, patience=PATIENCE_SECONDS)
         return [row["name"] for row in rows]
 
     async def missing(self, job_id: UUID) -> JobNotFound:
@@ -329,6 +334,10 @@ class Client:
         row = await self.database.fetchrow(queries.TOTALS, patience=PATIENCE_SECONDS)
         assert row is not None
         return Totals(**row)
+
+    async def ended_lately(self) -> list[Ended]:
+        """Return how many jobs ended in the last five minutes and in the last hour."""
+        return [Ended(**row) for row in await self.database.fetch(queries.ENDED_LATELY, patience=PATIENCE_SECONDS)]
 
     async def _enqueue(self, jobs: Sequence[NewJob], db: CallersConnection | None, *, atomic: bool) -> list[Enqueued]:
         rows: Sequence[Row]

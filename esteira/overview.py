@@ -71,6 +71,15 @@ class Worker(BaseModel):
     ended_at: datetime | None
 
 
+class Ended(BaseModel):
+    """How many jobs ended in the last so many seconds."""
+
+    seconds: float
+    completed: int
+    cancelled: int
+    dead: int
+
+
 class Totals(BaseModel):
     """How many jobs there are in each state, over all queues, and what works on them.
 

@@ -186,6 +186,18 @@ select ready, scheduled, running, waiting, dead, finished_estimate, oldest_ready
        extract(epoch from oldest_ready_age)::float8 as oldest_ready_age_seconds, workers, slots
 from esteira.totals
 """
+ENDED_LATELY = """
+select extract(epoch from span)::float8 as seconds, completed, cancelled, dead from esteira.ended_lately order by span
+"""
+PAUSED_QUEUES = """
+select queue.name from esteira.queue as queue
+where queue.paused_at is not null
+  and exists (
+      select from esteira.job_live as job
+      where job.queue = queue.name and job.status = 'queued'
+        and job.ready_at <= (select esteira.now()))
+order by queue.name
+"""
 WORKERS = """
 select id, hostname, pid, version, state, queues, tasks, engines, slots, running, started_at, beat_at,
        extract(epoch from silent_for)::float8 as silent_for_seconds, ended_at

@@ -21,7 +21,7 @@ from esteira.errors import JobNotFound, UnknownTask
 from esteira.job import FINAL, Attempt, Explanation, Job, Priority, Step
 from esteira.new_job import ENQUEUE, NOTIFY, Enqueued, NewJob, columns
 from esteira.notifier import SyncNotifier
-from esteira.overview import DeclaredTask, Queue, Totals, Worker
+from esteira.overview import DeclaredTask, Ended, Queue, Totals, Worker
 from esteira.queries import JobFilter, Page
 from esteira.schema import check_schema
 from esteira.settings import read_settings
@@ -146,6 +146,11 @@ class SyncClient:
     def unserved_queues(self) -> list[str]:
         """Return the queues that hold queued jobs, ready or scheduled, and that no living worker serves."""
         rows = self.database.fetch(queries.UNSERVED_QUEUES, patience=PATIENCE_SECONDS)
+        return [row["name"] for row in rows]
+
+    def paused_queues(self) -> list[str]:
+        """Return the queues that hold ready jobs, and that somebody paused."""
+        rows = self.database.fetch(queries.PAUSED_QUEUES, patience=PATIENCE_SECONDS)
         return [row["name"] for row in rows]
 
     def missing(self, job_id: UUID) -> JobNotFound:
@@ -332,6 +337,10 @@ class SyncClient:
         row = self.database.fetchrow(queries.TOTALS, patience=PATIENCE_SECONDS)
         assert row is not None
         return Totals(**row)
+
+    def ended_lately(self) -> list[Ended]:
+        """Return how many jobs ended in the last five minutes and in the last hour."""
+        return [Ended(**row) for row in self.database.fetch(queries.ENDED_LATELY, patience=PATIENCE_SECONDS)]
 
     def _enqueue(self, jobs: Sequence[NewJob], db: SyncCallersConnection | None, *, atomic: bool) -> list[Enqueued]:
         rows: Sequence[Row]

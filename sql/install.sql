@@ -88,6 +88,8 @@
 \ir views/queue_stats.sql
 \ir views/task_stats.sql
 \ir views/totals.sql
+\ir views/ended_lately.sql
+\ir views/db_health.sql
 
 select esteira.maintain_partitions();
 

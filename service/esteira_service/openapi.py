@@ -10,9 +10,11 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from esteira_service.changes import JobChange
 from esteira_service.exposure import NO_AUTHENTICATION
-from esteira_service.models import JobRequest
+from esteira_service.filters import ManyRequest
 from esteira_service.problems import KINDS, MEDIA_TYPE, Problem, phrase
+from esteira_service.requests import JobRequest
 
 DESCRIPTION = f"""\
 A durable task queue on PostgreSQL alone: post a job, get its id at once, ask how it is.
@@ -38,6 +40,12 @@ def answer(
         **({"model": model} if model else {}),
         **({"headers": described} if described else {}),
     }
+
+
+def not_modified() -> dict[str, Any]:
+    """Document a 304."""
+    etag = {"description": "As it was sent.", "schema": {"type": "string"}}
+    return {"description": "It is still as it was.", "headers": {"ETag": etag}}
 
 
 def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
@@ -66,7 +74,13 @@ def add_schemas(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             _, definitions = models_json_schema(
-                [(JobRequest, "validation"), (Problem, "serialization")], ref_template=_REF
+                [
+                    (JobRequest, "validation"),
+                    (JobChange, "validation"),
+                    (ManyRequest, "validation"),
+                    (Problem, "serialization"),
+                ],
+                ref_template=_REF,
             )
             document = made()
             document["components"]["schemas"].update(definitions["$defs"])
@@ -80,7 +94,7 @@ def _read_examples(document: dict[str, Any]) -> None:
     for operations in document["paths"].values():
         for operation in operations.values():
             for documented in operation["responses"].values():
-                content = documented["content"].get("application/json")
+                content = documented.get("content", {}).get("application/json")
                 if content is not None:
                     content["example"] = json.loads(content["example"])
 

@@ -10,12 +10,16 @@ from fastapi import Response
 from pydantic import BaseModel, Field
 
 from esteira.errors import (
+    Changed,
     DatabaseUnavailable,
     EsteiraError,
     IllegalTransition,
     InvalidInput,
     JobNotFound,
     SchemaMismatch,
+    UniqueConflict,
+    UnknownTask,
+    UnknownWorker,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -33,8 +37,17 @@ KINDS: dict[str, Kind] = {
     "MALFORMED_JSON": Kind(400, "The body is no JSON: EOF while parsing a value at line 1 column 0."),
     "NOT_FOUND": Kind(404, "There is nothing at /v1/job. The routes are listed at /docs."),
     "JOB_NOT_FOUND": Kind(404, "no job 01976d3c-5a5e-7c3a-9d2e-0b6f6a1f2b3c"),
+    "QUEUE_NOT_FOUND": Kind(404, 'nothing is known of a queue "billing": no job, no task, no setting'),
+    "TASK_NOT_FOUND": Kind(404, 'no worker has declared the task "billing.fulfil"'),
+    "WORKER_NOT_FOUND": Kind(404, "no worker 01976d3b-0000-7000-8000-000000000001 is there to be drained"),
     "METHOD_NOT_ALLOWED": Kind(405, "/v1/queues takes GET, not POST."),
     "ILLEGAL_TRANSITION": Kind(409, "job 01976d3c-… is completed, so there is nothing to cancel"),
+    "JOB_DEAD": Kind(409, "The job is dead, so there is no result: ValueError: no such customer"),
+    "JOB_CANCELLED": Kind(409, "The job was cancelled, so there is no result: expired"),
+    "RESULT_NOT_STORED": Kind(409, "The job completed, but its result could not be stored: it has no JSON form"),
+    "UNIQUE_CONFLICT": Kind(409, 'job 01976d3c-… has the unique key "order-1", and so has a live job of its task'),
+    "JOB_GONE": Kind(410, "job 01976d3c-… is gone: jobs are kept for 7 days after their end"),
+    "CHANGED": Kind(412, "job 01976d3c-… has changed meanwhile"),
     "PAYLOAD_TOO_LARGE": Kind(413, "The body is larger than 1 MiB. Store large data elsewhere and send its address."),
     "UNSUPPORTED_MEDIA_TYPE": Kind(415, "Send the job as JSON, with the header Content-Type: application/json."),
     "INVALID_INPUT": Kind(422, "The request is not valid: see errors."),
@@ -47,6 +60,10 @@ KINDS: dict[str, Kind] = {
 _CODES: dict[type[EsteiraError], str] = {
     JobNotFound: "JOB_NOT_FOUND",
     IllegalTransition: "ILLEGAL_TRANSITION",
+    UniqueConflict: "UNIQUE_CONFLICT",
+    Changed: "CHANGED",
+    UnknownTask: "TASK_NOT_FOUND",
+    UnknownWorker: "WORKER_NOT_FOUND",
     DatabaseUnavailable: "DATABASE_UNAVAILABLE",
     SchemaMismatch: "SCHEMA_MISMATCH",
 }

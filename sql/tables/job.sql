@@ -94,7 +94,7 @@ create index job_live_ready on esteira.job_live (queue, priority, ready_at, id) 
 create index job_live_worker on esteira.job_live (worker_id) where worker_id is not null;
 -- One live job a task and key. It, and the next, hold only the jobs that have such a key or time: others pay nothing.
 create unique index job_live_unique on esteira.job_live (task, unique_key) where unique_key is not null;
-create index job_live_expires on esteira.job_live (expires_at) where expires_at is not null and status = 'queued';
+create index job_live_expires on esteira.job_live (expires_at) where expires_at is not null and attempt = 0;
 -- What retention walks.
 create index job_dead_age on esteira.job_dead (queue, finished_at);
 

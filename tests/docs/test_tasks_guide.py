@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.postgres import PostgresServer, Psql
+from tests.postgres import Psql
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
 PRINTED = """\
@@ -148,12 +148,6 @@ def test_unit_tests_of_the_guide_pass_without_a_database(folder: Path) -> None:
     bare = {name: value for name, value in os.environ.items() if not name.startswith(("ESTEIRA_", "PYTEST_"))}
     bare["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     assert "3 passed" in run(folder, bare, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_guide.py")
-
-
-def test_tests_of_the_guide_pass_with_a_database(folder: Path, postgres_server: PostgresServer) -> None:
-    bare = {name: value for name, value in os.environ.items() if not name.startswith(("ESTEIRA_", "PYTEST_"))}
-    bare |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "ESTEIRA_TEST_DATABASE_URL": postgres_server.admin_url}
-    assert "3 passed" in run(folder, bare, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_with_database.py")
 
 
 def test_every_task_of_the_guide_is_enqueued_by_one_of_its_programs() -> None:

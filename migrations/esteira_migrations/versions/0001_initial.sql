@@ -195,7 +195,7 @@ create index job_live_ready on esteira.job_live (queue, priority, ready_at, id) 
 create index job_live_worker on esteira.job_live (worker_id) where worker_id is not null;
 -- One live job a task and key. It, and the next, hold only the jobs that have such a key or time: others pay nothing.
 create unique index job_live_unique on esteira.job_live (task, unique_key) where unique_key is not null;
-create index job_live_expires on esteira.job_live (expires_at) where expires_at is not null and status = 'queued';
+create index job_live_expires on esteira.job_live (expires_at) where expires_at is not null and attempt = 0;
 -- What retention walks.
 create index job_dead_age on esteira.job_dead (queue, finished_at);
 
@@ -827,6 +827,7 @@ comment on function esteira.remove_keys(timestamptz, integer) is
 'Internal: removes a batch of idempotency keys older than the moment; returns how many.';
 
 -- unnest of arrays is what makes one statement of a thousand jobs. ids null: new ones; a null among them: not this one.
+-- In plpgsql, which keeps the plan: before PostgreSQL 18 a function in SQL is planned anew at every call.
 create function esteira.insert_jobs(
     ids            uuid[],
     tasks          text[],
@@ -845,31 +846,35 @@ create function esteira.insert_jobs(
     unique_keys    text[],
     moment         timestamptz
 ) returns table (id uuid, queue text)
-language sql
+language plpgsql
 as $$
-insert into esteira.job_live (
-    id, queue, task, priority, max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds,
-    created_at, updated_at, run_at, ready_at, expires_at, unique_key, tags, metadata, payload)
-select
-    case when insert_jobs.ids is null then esteira.uuid7() else new.id end,
-    coalesce(new.queue, task.queue, 'default'), new.task,
-    coalesce(esteira.priority_number(new.priority), task.priority, 1),
-    new.max_attempts, extract(epoch from new.retry_first), extract(epoch from new.retry_max), extract(epoch from new.timeout),
-    moment, moment, due.run_at, due.run_at, new.expires_at, new.unique_key,
-    case when new.tags is null then '{}' else array(select jsonb_array_elements_text(new.tags)) end,
-    coalesce(new.metadata, '{}'), coalesce(new.payload, '{}')
-from unnest(
-    insert_jobs.ids, insert_jobs.tasks, insert_jobs.payloads, insert_jobs.queues, insert_jobs.priorities, insert_jobs.delays,
-    insert_jobs.run_ats, insert_jobs.max_attempts, insert_jobs.retry_firsts, insert_jobs.retry_maxes, insert_jobs.timeouts,
-    insert_jobs.metadata, insert_jobs.tags, insert_jobs.expires_ats, insert_jobs.unique_keys
-) with ordinality as new (
-    id, task, payload, queue, priority, delay, run_at, max_attempts, retry_first, retry_max, timeout, metadata, tags,
-    expires_at, unique_key, place)
-left join esteira.task as task on task.name = new.task
-cross join lateral (select greatest(new.run_at, moment + new.delay, moment)) as due (run_at)
-where insert_jobs.ids is null or new.id is not null
-order by new.place
-returning id, queue
+#variable_conflict use_column
+begin
+    return query
+    insert into esteira.job_live (
+        id, queue, task, priority, max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds,
+        created_at, updated_at, run_at, ready_at, expires_at, unique_key, tags, metadata, payload)
+    select
+        case when insert_jobs.ids is null then esteira.uuid7() else new.id end,
+        coalesce(new.queue, task.queue, 'default'), new.task,
+        coalesce(esteira.priority_number(new.priority), task.priority, 1),
+        new.max_attempts, extract(epoch from new.retry_first), extract(epoch from new.retry_max), extract(epoch from new.timeout),
+        moment, moment, due.run_at, due.run_at, new.expires_at, new.unique_key,
+        case when new.tags is null then '{}' else array(select jsonb_array_elements_text(new.tags)) end,
+        coalesce(new.metadata, '{}'), coalesce(new.payload, '{}')
+    from unnest(
+        insert_jobs.ids, insert_jobs.tasks, insert_jobs.payloads, insert_jobs.queues, insert_jobs.priorities, insert_jobs.delays,
+        insert_jobs.run_ats, insert_jobs.max_attempts, insert_jobs.retry_firsts, insert_jobs.retry_maxes, insert_jobs.timeouts,
+        insert_jobs.metadata, insert_jobs.tags, insert_jobs.expires_ats, insert_jobs.unique_keys
+    ) with ordinality as new (
+        id, task, payload, queue, priority, delay, run_at, max_attempts, retry_first, retry_max, timeout, metadata, tags,
+        expires_at, unique_key, place)
+    left join esteira.task as task on task.name = new.task
+    cross join lateral (select greatest(new.run_at, moment + new.delay, moment)) as due (run_at)
+    where insert_jobs.ids is null or new.id is not null
+    order by new.place
+    returning id, queue;
+end
 $$;
 comment on function esteira.insert_jobs is 'Internal: the insert behind enqueue_many; returns the new jobs in the order of the arrays.';
 
@@ -883,6 +888,7 @@ $$;
 comment on function esteira.unique_key(jsonb, text[]) is 'Internal: the unique key that these fields of a payload make up.';
 
 -- Waits for a transaction that is about to store the same key, as any insert into a unique index does.
+-- `on conflict do update` locks the key that is in the way even where it leaves it alone, so nobody removes it before it is read.
 create function esteira.remember_key(key text, fingerprint bytea, job_id uuid, moment timestamptz) returns table (id uuid, outcome text)
 language plpgsql
 as $$
@@ -906,35 +912,46 @@ $$;
 comment on function esteira.remember_key(text, bytea, uuid, timestamptz) is
 'Internal: keeps an idempotency key for a new job (enqueued), or returns the job that has it already (replayed; idempotency_mismatch: it was another request).';
 
-create function esteira.take_unique(task text, unique_key text, on_conflict text, new_id uuid) returns table (id uuid, outcome text)
+-- Locks the live job only where that one is to go: one asked for again while its completion is under way is the answer at once.
+create function esteira.take_unique(task text, unique_key text, on_conflict text, new_id uuid, moment timestamptz)
+returns table (id uuid, outcome text)
 language plpgsql
 as $$
 #variable_conflict use_column
+declare
+    live record;
 begin
-    if on_conflict not in ('return', 'replace', 'reject') then
-        raise exception 'on_conflict must be return, replace or reject, not "%"', on_conflict using errcode = 'ES004';
-    end if;
-    if on_conflict = 'replace' then
-        return query
-        delete from esteira.job_live as live
-        where live.task = take_unique.task and live.unique_key = take_unique.unique_key and live.status = 'queued' and live.attempt = 0
-        returning live.id, 'replaced';
-        if found then
+    loop
+        select job.id, job.attempt, job.expires_at <= moment as late into live
+        from esteira.job_live as job
+        where job.task = take_unique.task and job.unique_key = take_unique.unique_key;
+        if not found then
+            return query select new_id, 'enqueued';
             return;
         end if;
-    end if;
-    return query
-    select coalesce(live.id, new_id),
-           case when live.id is null then 'enqueued' when on_conflict = 'return' then 'existing' else 'unique_conflict' end
-    from (select) as anyway
-    left join esteira.job_live as live on live.task = take_unique.task and live.unique_key = take_unique.unique_key;
+        exit when live.attempt > 0 or (on_conflict <> 'replace' and live.late is not true);
+        -- It may begin or end while we wait for it: then all is looked at again.
+        perform from esteira.job_live as job where job.id = live.id and job.attempt = 0 for update;
+        continue when not found;
+        if live.late then
+            perform esteira.finish(array[live.id], 'cancelled', 'expired', moment);
+            return query select new_id, 'enqueued';
+        else
+            delete from esteira.job_live as job where job.id = live.id;
+            return query select live.id, 'replaced';
+        end if;
+        return;
+    end loop;
+    return query select live.id, case on_conflict when 'return' then 'existing' else 'unique_conflict' end;
 end
 $$;
-comment on function esteira.take_unique(text, text, text, uuid) is
-'Internal: what becomes of a new job with a unique key, and its id: enqueued; replaced (the live job made way, and its id is to be used); existing; unique_conflict.';
+comment on function esteira.take_unique(text, text, text, uuid, timestamptz) is
+'Internal: what becomes of a new job with a unique key, and its id: enqueued; replaced (the live job made way, and its id is to be used); existing; unique_conflict. A live job that has expired is no longer in the way.';
 
--- One by one, in the order given: within a batch, too, the first of a key counts. What another transaction has not committed
--- yet is waited for, a second at most. Where its job got in between our look and our insert, all is looked at again.
+-- Keyed jobs go one by one, the first of a key in a batch before the next, and in the order of their keys, so that overlapping
+-- batches cannot deadlock. What another transaction has not committed yet is waited for, a second at most. Where its job got
+-- in between our look and our insert, all is looked at again. Jobs without a unique key follow in one insert.
+-- Plans are kept: those for arrays of known length look a little cheaper, so that each job was planned anew.
 create function esteira.enqueue_keyed(
     tasks text[], payloads jsonb[], queues text[], priorities text[], delays interval[], run_ats timestamptz[], max_attempts integer[],
     retry_firsts interval[], retry_maxes interval[], timeouts interval[], metadata jsonb[], tags jsonb[], expires_ats timestamptz[],
@@ -943,34 +960,42 @@ create function esteira.enqueue_keyed(
 language plpgsql
 set lock_timeout = '1s'
 set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
     new record;
     answer record;
-    lane text;
     ids uuid[];
     lanes text[];
     outcomes text[];
+    unkeyed uuid[];
 begin
     loop
         begin
-            ids := '{}';
-            lanes := '{}';
-            outcomes := '{}';
+            ids := array_fill(null::uuid, array[cardinality(tasks)]);
+            lanes := array_fill(null::text, array[cardinality(tasks)]);
+            outcomes := lanes;
+            unkeyed := ids;
             for new in
-                select given.*, esteira.uuid7() as id, coalesce(given.on_conflict, task.unique_on_conflict, 'return') as policy,
-                       coalesce(given.unique_key, esteira.unique_key(coalesce(given.payload, '{}'), task.unique_fields)) as key
-                from unnest(
-                    enqueue_keyed.tasks, enqueue_keyed.payloads, enqueue_keyed.queues, enqueue_keyed.priorities, enqueue_keyed.delays,
-                    enqueue_keyed.run_ats, enqueue_keyed.max_attempts, enqueue_keyed.retry_firsts, enqueue_keyed.retry_maxes,
-                    enqueue_keyed.timeouts, enqueue_keyed.metadata, enqueue_keyed.tags, enqueue_keyed.expires_ats,
-                    enqueue_keyed.unique_keys, enqueue_keyed.on_conflicts, enqueue_keyed.idempotency_keys
-                ) with ordinality as given (
-                    task, payload, queue, priority, delay, run_at, max_attempts, retry_first, retry_max, timeout, metadata, tags,
-                    expires_at, unique_key, on_conflict, idempotency_key, place)
+                select given.*, coalesce(given.queue, task.queue, 'default') as lane,
+                       coalesce(given.on_conflict, task.unique_on_conflict, 'return') as policy, made.key
+                from (
+                    select esteira.uuid7() as id, asked.*
+                    from unnest(
+                        enqueue_keyed.tasks, enqueue_keyed.payloads, enqueue_keyed.queues, enqueue_keyed.priorities,
+                        enqueue_keyed.delays, enqueue_keyed.run_ats, enqueue_keyed.max_attempts, enqueue_keyed.retry_firsts,
+                        enqueue_keyed.retry_maxes, enqueue_keyed.timeouts, enqueue_keyed.metadata, enqueue_keyed.tags,
+                        enqueue_keyed.expires_ats, enqueue_keyed.unique_keys, enqueue_keyed.on_conflicts, enqueue_keyed.idempotency_keys
+                    ) with ordinality as asked (
+                        task, payload, queue, priority, delay, run_at, max_attempts, retry_first, retry_max, timeout, metadata, tags,
+                        expires_at, unique_key, on_conflict, idempotency_key, place)
+                ) as given
                 left join esteira.task as task on task.name = given.task
-                order by given.place
+                cross join lateral (
+                    select coalesce(given.unique_key, esteira.unique_key(coalesce(given.payload, '{}'), task.unique_fields))
+                ) as made (key)
+                order by given.task, made.key, case when made.key is null then given.idempotency_key end, given.place
             loop
                 select new.id, 'enqueued' as outcome into answer;
                 if new.idempotency_key is not null then
@@ -983,24 +1008,22 @@ begin
                         new.unique_key, new.on_conflict)::text, 'UTF8')), new.id, moment);
                 end if;
                 if answer.outcome = 'enqueued' and new.key is not null then
-                    select * into answer from esteira.take_unique(new.task, new.key, new.policy, new.id);
-                    update esteira.idempotency_key as kept set job_id = answer.id
-                    where kept.key = new.idempotency_key and kept.job_id <> answer.id;
+                    select * into answer from esteira.take_unique(new.task, new.key, new.policy, new.id, moment);
+                    if answer.outcome in ('enqueued', 'replaced') then
+                        perform esteira.insert_jobs(
+                            array[answer.id], array[new.task], array[new.payload], array[new.queue], array[new.priority],
+                            array[new.delay], array[new.run_at], array[new.max_attempts], array[new.retry_first],
+                            array[new.retry_max], array[new.timeout], array[new.metadata], array[new.tags],
+                            array[new.expires_at], array[new.key], moment);
+                    end if;
+                    if new.idempotency_key is not null and answer.outcome = 'unique_conflict' then
+                        delete from esteira.idempotency_key as kept where kept.key = new.idempotency_key;
+                    elsif new.idempotency_key is not null and answer.id <> new.id then
+                        update esteira.idempotency_key as kept set job_id = answer.id where kept.key = new.idempotency_key;
+                    end if;
+                elsif answer.outcome = 'enqueued' then
+                    unkeyed[new.place] := new.id;
                 end if;
-                lane := null;
-                if answer.outcome in ('enqueued', 'replaced') then
-                    select inserted.queue into lane
-                    from esteira.insert_jobs(
-                        array[answer.id], array[new.task], array[new.payload], array[new.queue], array[new.priority],
-                        array[new.delay], array[new.run_at], array[new.max_attempts], array[new.retry_first],
-                        array[new.retry_max], array[new.timeout], array[new.metadata], array[new.tags],
-                        array[new.expires_at], array[new.key], moment) as inserted;
-                elsif answer.outcome = 'unique_conflict' then
-                    delete from esteira.idempotency_key as kept where kept.key = new.idempotency_key;
-                end if;
-                ids := ids || answer.id;
-                lanes := lanes || lane;
-                outcomes := outcomes || answer.outcome;
                 if atomic and answer.outcome = 'unique_conflict' then
                     raise exception 'job % of the task "%" has the unique key "%"%', answer.id, new.task, new.key,
                         case new.policy when 'replace' then ' and has begun, so it cannot be replaced' else '' end
@@ -1009,16 +1032,27 @@ begin
                     raise exception 'the idempotency key "%" was used for another request, answered by job %', new.idempotency_key, answer.id
                     using errcode = 'ES006';
                 end if;
+                ids[new.place] := answer.id;
+                lanes[new.place] := case when answer.outcome in ('enqueued', 'replaced') then new.lane end;
+                outcomes[new.place] := answer.outcome;
             end loop;
             exit;
         exception
             when unique_violation then
-                null;
+                -- A snapshot for the whole transaction would never see what is in the way.
+                if current_setting('transaction_isolation') <> 'read committed' then
+                    raise exception 'another transaction has enqueued a job with the same key meanwhile; run this one again'
+                    using errcode = 'serialization_failure';
+                end if;
             when lock_not_available then
                 raise exception 'another transaction is about to enqueue a job with the same key; ask again in a moment'
                 using errcode = 'ES007';
         end;
     end loop;
+    perform esteira.insert_jobs(
+        unkeyed, enqueue_keyed.tasks, enqueue_keyed.payloads, enqueue_keyed.queues, enqueue_keyed.priorities, enqueue_keyed.delays,
+        enqueue_keyed.run_ats, enqueue_keyed.max_attempts, enqueue_keyed.retry_firsts, enqueue_keyed.retry_maxes,
+        enqueue_keyed.timeouts, enqueue_keyed.metadata, enqueue_keyed.tags, enqueue_keyed.expires_ats, null, moment);
     return query select * from unnest(ids, lanes, outcomes);
 end
 $$;
@@ -1055,6 +1089,10 @@ declare
     moment timestamptz := esteira.now();
     wrong text;
 begin
+    select policy into wrong from unnest(on_conflicts) as policy where policy not in ('return', 'replace', 'reject');
+    if found then
+        raise exception 'on_conflict must be return, replace or reject, not "%"', wrong using errcode = 'ES004';
+    end if;
     select name into wrong
     from (select distinct unnest(enqueue_many.tasks || enqueue_many.queues) as name) as given
     where name collate "C" !~ '^[[:alnum:]_][[:alnum:]_.:/-]{0,99}$';
@@ -1446,13 +1484,14 @@ declare
     moment timestamptz := esteira.now();
     moves boolean := num_nonnulls(edit.priority, edit.queue, edit.run_at) > 0;
     job esteira.job;
+    key text;
 begin
     if edit.queue collate "C" !~ '^[[:alnum:]_][[:alnum:]_.:/-]{0,99}$' then
         raise exception '"%" is no name: use 1 to 100 letters, digits, and _ . : / -', edit.queue using errcode = 'ES004';
     end if;
     -- It may be on its way from one partition to another: then it is not found, but still there.
     loop
-        select * into job from esteira.job as seen where seen.id = edit.id for update;
+        select * into job from esteira.job as seen where seen.id = edit.id for no key update;
         exit when found;
         perform esteira.missing(edit.id) where not exists (select from esteira.job as seen where seen.id = edit.id);
     end loop;
@@ -1465,24 +1504,33 @@ begin
     elsif edit.payload is not null and (job.attempt > 0 or job.status not in ('queued', 'waiting')) then
         raise exception 'job % has begun, so its payload stays as it is', edit.id using errcode = 'ES002';
     end if;
+    -- A key that was made of the payload follows it.
+    select esteira.unique_key(edit.payload, task.unique_fields) into key
+    from esteira.task as task
+    where task.name = job.task and esteira.unique_key(job.payload, task.unique_fields) = job.unique_key;
     update esteira.job as job
     set priority = coalesce(esteira.priority_number(edit.priority), job.priority),
         queue = coalesce(edit.queue, job.queue),
-        run_at = coalesce(greatest(edit.run_at, moment), job.run_at),
+        run_at = case when edit.run_at is null then job.run_at else greatest(edit.run_at, moment) end,
         -- Above every floor of the lane that it stands in now.
         ready_at = case when moves then greatest(coalesce(edit.run_at, job.run_at), moment) else job.ready_at end,
         tags = coalesce(edit.tags, job.tags),
         metadata = coalesce(edit.metadata, job.metadata),
         payload = coalesce(edit.payload, job.payload),
+        unique_key = coalesce(key, job.unique_key),
         updated_at = moment
     where job.id = edit.id;
     return job.status;
-exception when lock_not_available then
-    raise exception 'job % is being changed by another transaction; try again in a moment', edit.id using errcode = 'ES002';
+exception
+    when lock_not_available then
+        raise exception 'job % is being changed by another transaction; try again in a moment', edit.id using errcode = 'ES002';
+    when unique_violation then
+        raise exception 'with this payload job % would have the unique key "%", and so has a live job of its task', edit.id, key
+        using errcode = 'ES003';
 end
 $$;
 comment on function esteira.edit is
-'Changes what is given and leaves the rest: tags and metadata at any time, priority, queue and run_at before the job runs (also before it runs again), payload before its first attempt. Returns the status. Raises ES001 (no such job), ES002 (another status), ES004 (a value makes no sense), ES008 (updated_at is not unchanged_since).';
+'Changes what is given and leaves the rest: tags and metadata at any time, priority, queue and run_at before the job runs (also before it runs again), payload before its first attempt (and with it the unique key that was made of it). Returns the status. Raises ES001 (no such job), ES002 (another status), ES003 (a live job has that unique key), ES004 (a value makes no sense), ES008 (updated_at is not unchanged_since).';
 
 -- A running job is only asked: the flag goes beside the row. `for key share` keeps the job from ending in between, yet
 -- does not wait for a handler's open completing transaction, which holds no more than `for no key update`.
@@ -1523,7 +1571,7 @@ begin
         return query select done, 'running' from unnest(asked) as done;
         open := array(
             select job.id from esteira.job_live as job
-            where job.id = any (open) and job.id <> all (asked));
+            where job.id = any (open) and job.id not in (select unnest(asked)));
         exit when cardinality(open) = 0;
     end loop;
 end
@@ -1577,44 +1625,52 @@ $$;
 comment on function esteira.acknowledge_cancel(uuid, integer) is
 'The worker''s word that it stopped a running job that somebody cancelled. Returns cancelled; null if the lease was lost.';
 
--- A job whose unique key a live one has stays where it is.
+-- Inserts first and removes what was inserted: a job whose unique key a live one has stays where it is. Rows are locked in the
+-- order of their ids and keys inserted in their own, so that overlapping calls cannot deadlock.
 create function esteira.retry_many(ids uuid[]) returns table (id uuid, queue text)
 language plpgsql
 security definer
 set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
+set lock_timeout = '1s'
 as $$
 #variable_conflict use_column
 declare
     moment timestamptz := esteira.now();
-    free uuid[];
 begin
-    free := array(
-        select distinct on (job.task, coalesce(job.unique_key, job.id::text)) job.id
+    return query
+    with ended as materialized (
+        select job.*
         from esteira.job as job
         where job.id = any (retry_many.ids) and job.status in ('dead', 'cancelled')
-          and not exists (
-              select from esteira.job_live as live where live.task = job.task and live.unique_key = job.unique_key)
-        order by job.task, coalesce(job.unique_key, job.id::text), job.id);
-    return query
-    with dead as (
-        delete from esteira.job_dead as job where job.id = any (free) returning job.*
-    ), cancelled as (
-        delete from esteira.job_finished as job where job.id = any (free) and job.status = 'cancelled' returning job.*
+        order by job.id
+        for update
+    ), retried as (
+        insert into esteira.job_live as job (
+            id, queue, task, priority, attempt, generation, max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds,
+            created_at, updated_at, run_at, ready_at, progress, progress_message, current_step, unique_key, tags, metadata, error, payload)
+        select
+            id, queue, task, priority, attempt, generation + 1, max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds,
+            created_at, moment, moment, moment, progress, progress_message, current_step, unique_key, tags, metadata, error, payload
+        from ended
+        order by task, unique_key, id
+        on conflict (task, unique_key) where unique_key is not null do nothing
+        returning job.id, job.queue
+    ), gone as (
+        delete from esteira.job as job
+        using ended
+        join retried on retried.id = ended.id
+        where job.id = ended.id and job.status = ended.status and job.finished_at = ended.finished_at
+          and job.status in ('dead', 'cancelled')
     )
-    insert into esteira.job_live as job (
-        id, queue, task, priority, attempt, generation, max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds,
-        created_at, updated_at, run_at, ready_at, progress, progress_message, current_step, unique_key, tags, metadata, error, payload)
-    select
-        id, queue, task, priority, attempt, generation + 1, max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds,
-        created_at, moment, moment, moment, progress, progress_message, current_step, unique_key, tags, metadata, error, payload
-    from (select * from dead union all select * from cancelled) as ended
-    order by id
-    returning job.id, job.queue;
+    select retried.id, retried.queue from retried;
+exception when lock_not_available then
+    raise exception 'another transaction changes one of these jobs, or is about to enqueue one with the same key; ask again in a moment'
+    using errcode = 'ES007';
 end
 $$;
 comment on function esteira.retry_many(uuid[]) is
-'Begins the next generation of those of these jobs that are dead or cancelled, and returns their ids and queues: failures and crashes at 0, no expiry, finished steps kept, the attempt number goes on rising. Wakes nobody.';
+'Begins the next generation of those of these jobs that are dead or cancelled, and returns their ids and queues: failures and crashes at 0, no expiry, finished steps kept, the attempt number goes on rising. Of jobs with the same unique key one is retried, unless a live job has it. Wakes nobody. Raises ES007 (another transaction is about to enqueue the same key).';
 
 create function esteira.retry(id uuid) returns uuid
 language plpgsql
@@ -1648,8 +1704,10 @@ security definer
 set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 as $$
-with gone as (
-    delete from esteira.job_dead as job where job.id = any (discard_many.ids) returning job.id
+with dead as materialized (
+    select job.id from esteira.job_dead as job where job.id = any (discard_many.ids) order by job.id for update
+), gone as (
+    delete from esteira.job_dead as job using dead where job.id = dead.id returning job.id
 ), steps as (
     delete from esteira.step as step using gone where step.job_id = gone.id
 ), attempts as (
@@ -1693,11 +1751,23 @@ as $$
 select count(*)::integer
 from esteira.cancel_many(
     array(
-        select job.id from esteira.job_live as job
-        where job.queue = purge.queue and job.status in ('queued', 'waiting')
-        order by job.id
-        limit purge.batch
-        for update skip locked),
+        select id
+        from (
+            select id
+            from (
+                select job.id from esteira.job_live as job
+                where job.queue = purge.queue and job.status = 'queued'
+                limit purge.batch
+                for update skip locked) as queued
+            union all
+            select id
+            from (
+                select job.id from esteira.job_live as job
+                where job.queue = purge.queue and job.status = 'waiting'
+                limit purge.batch
+                for update skip locked) as waiting
+        ) as job
+        limit purge.batch),
     'purged') as purged
 where purged.status = 'cancelled'
 $$;
@@ -1788,7 +1858,7 @@ declare
 begin
     late := array(
         select job.id from esteira.job_live as job
-        where job.expires_at <= moment and job.status = 'queued' and job.attempt = 0
+        where job.expires_at <= moment and job.attempt = 0
         order by job.expires_at
         limit expire.batch
         for update skip locked);
@@ -2269,7 +2339,7 @@ begin
         return query select 'waiting', 'It waits for something outside.';
     elsif job.status = 'running' then
         select * into worker from esteira.worker_status as found where found.id = job.worker_id;
-        if worker.state is distinct from 'alive' then
+        if worker.state is null or worker.state not in ('alive', 'draining') then
             return query select 'worker_silent', format(
                 'Its worker %s has not been heard of for %s s. Any running worker takes the job back once the lease is over; start one if there is none.',
                 job.worker_id, round(extract(epoch from worker.silent_for)));
@@ -2443,5 +2513,68 @@ select
     (select coalesce(sum(slots), 0)::bigint from esteira.worker_status where state = 'alive') as slots
 from esteira.queue_stats as queue;
 comment on view esteira.totals is 'One row: how many jobs there are in each state, over all queues, and what works on them.';
+
+-- The bounds are subqueries, which are known before the scan begins: so the index on finished_at serves, and days gone by are not
+-- opened. What it costs grows with what ended within the hour: 5 ms for 30,000 jobs.
+create view esteira.ended_lately as
+select
+    span.span,
+    count(*) filter (where ended.status = 'completed') as completed,
+    count(*) filter (where ended.status = 'cancelled') as cancelled,
+    count(*) filter (where ended.status = 'dead') as dead
+from (values (interval '5 min'), (interval '1 hour')) as span (span)
+left join (
+    select job.status, clock.moment - job.finished_at as ago
+    from esteira.job as job, (select esteira.now() offset 0) as clock (moment)
+    where job.status in ('completed', 'cancelled', 'dead')
+      and job.finished_at > (select esteira.now() - interval '1 hour')
+) as ended on ended.ago < span.span
+group by span.span
+order by span.span;
+comment on view esteira.ended_lately is 'How many jobs ended in the last five minutes and in the last hour, over all queues.';
+
+-- What slows every queue down once it is old: a snapshot that somebody holds. Vacuum then leaves the rows that were removed
+-- since, and their index entries, where claims must step over them. Sessions of other databases hold nothing back here.
+-- Ages are real time, whatever a test's clock says.
+create view esteira.db_health as
+with held (kind, name, pid, xmin) as (
+    select 'session', session.application_name, session.pid, coalesce(session.backend_xmin, session.backend_xid)
+    from pg_stat_activity as session
+    where session.pid <> pg_backend_pid() and session.backend_type <> 'autovacuum worker'
+      and (session.datname = current_database() or session.datname is null)
+    union all
+    select 'replication slot', slot.slot_name::text, slot.active_pid, slot.xmin from pg_replication_slots as slot
+    union all
+    select 'prepared transaction', prepared.gid, null, prepared.transaction
+    from pg_prepared_xacts as prepared
+    where prepared.database = current_database()
+), holder as (
+    select * from held where xmin is not null order by age(xmin) desc limit 1
+), oldest as (
+    select session.pid, session.application_name, session.usename, session.state, clock_timestamp() - session.xact_start as age
+    from pg_stat_activity as session
+    where session.pid <> pg_backend_pid() and session.datname = current_database() and session.backend_type <> 'autovacuum worker'
+      and session.xact_start is not null
+    order by session.xact_start
+    limit 1
+)
+select
+    oldest.pid as oldest_transaction_pid, oldest.application_name as oldest_transaction_name,
+    oldest.usename as oldest_transaction_user, oldest.state as oldest_transaction_state, oldest.age as oldest_transaction_age,
+    holder.kind as xmin_holder, holder.name as xmin_holder_name, holder.pid as xmin_holder_pid, age(holder.xmin) as xmin_age,
+    live.n_live_tup as job_live_rows, live.n_dead_tup as job_live_dead_rows, live.last_autovacuum as job_live_vacuumed_at,
+    pg_total_relation_size('esteira.job_live') as job_live_bytes,
+    (select count(*) from pg_stat_activity where backend_type = 'client backend') as connections,
+    current_setting('max_connections')::integer as max_connections
+from (select) as one
+left join oldest on true
+left join holder on true
+left join pg_stat_user_tables as live on live.relid = 'esteira.job_live'::regclass;
+comment on view esteira.db_health is
+'One row: what holds vacuum back (the oldest transaction, the oldest xmin), how many dead rows job_live has, how many connections there are. A role without pg_read_all_stats sees the times of its own sessions only.';
+comment on column esteira.db_health.oldest_transaction_age is 'Since it began. `select pg_terminate_backend(pid)` ends it.';
+comment on column esteira.db_health.xmin_holder is 'What holds the oldest snapshot: session, replication slot, prepared transaction.';
+comment on column esteira.db_health.xmin_age is 'How many transactions ago: rows removed since then cannot be vacuumed.';
+comment on column esteira.db_health.job_live_dead_rows is 'As the statistics know it. Autovacuum begins at 5,000; many more mean that something holds it back.';
 
 select esteira.maintain_partitions();
