@@ -37,7 +37,8 @@ test: check ## everything that must pass: check, then all tests (PYTEST_ARGS="-k
 test-oldest: venv ## the tests of schema and migrations on PostgreSQL 15
 	@test -x $(OLDEST_POSTGRES_BIN)/initdb || { \
 	  echo "There is no PostgreSQL in $(OLDEST_POSTGRES_BIN). On Debian 12: apt-get install postgresql-15" >&2; exit 1; }
-	ESTEIRA_TEST_POSTGRES_BIN=$(OLDEST_POSTGRES_BIN) $(BIN)/python -m pytest --numprocesses 2 tests/sql tests/migrations $(PYTEST_ARGS)
+	ESTEIRA_TEST_POSTGRES_BIN=$(OLDEST_POSTGRES_BIN) $(BIN)/python -m pytest --numprocesses 2 tests/sql tests/migrations \
+	  "tests/docs/test_pages.py::test_page_does_what_it_says[sql/README.md]" $(PYTEST_ARGS)
 
 .PHONY: check
 check: venv ## ruff, mypy, import-linter, and the examples in the docs
@@ -63,6 +64,14 @@ bench: venv ## measure pickup, drain, a held snapshot, and recovery from kill -9
 .PHONY: freeze
 freeze: venv ## freeze sql/ into the unreleased migration
 	$(BIN)/python scripts/freeze_migration.py
+
+.PHONY: docs
+docs: venv ## build the documentation's site into site/; a broken link or anchor is an error
+	$(BIN)/python -m scripts.docs build
+
+.PHONY: docs-serve
+docs-serve: venv ## show the site on http://127.0.0.1:8010 and follow changes, until Ctrl-C
+	$(BIN)/python -m scripts.docs serve
 
 .PHONY: generate
 generate: venv ## write the synchronous client from the asynchronous one
@@ -106,4 +115,4 @@ python:
 
 .PHONY: clean
 clean: ## remove the virtual environment and what tools left behind
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist $(EXAMPLE)/.esteira-demo
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist site .cache $(EXAMPLE)/.esteira-demo

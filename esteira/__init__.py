@@ -35,13 +35,15 @@ from esteira.retry import Retry
 from esteira.sync_client import SyncClient
 from esteira.sync_context import SyncContext, SyncTransaction
 from esteira.sync_handle import SyncHandle
-from esteira.task import Task
+from esteira.task import AsyncTask, PlainTask, Task
+from esteira.unique import Unique
 
 __version__ = version("esteira")
 
 __all__ = [
     "Acted",
     "App",
+    "AsyncTask",
     "Changed",
     "Client",
     "ConfigurationError",
@@ -65,6 +67,7 @@ __all__ = [
     "LeaseLost",
     "NewJob",
     "Page",
+    "PlainTask",
     "Retry",
     "SchemaMismatch",
     "Snooze",
@@ -74,6 +77,7 @@ __all__ = [
     "SyncTransaction",
     "Task",
     "Transaction",
+    "Unique",
     "UniqueConflict",
     "UnknownTask",
     "UnknownWorker",

@@ -30,6 +30,7 @@ from esteira.running import (
     required,
     tries,
 )
+from esteira.signature import Signature
 from esteira.threads import in_thread
 
 T = TypeVar("T")
@@ -41,8 +42,11 @@ class Context:
     Every method raises LeaseLost once the job was taken back, and DatabaseUnavailable.
     """
 
-    def __init__(self, job: Claimed, database: Database, steps: Sequence[str] = ()) -> None:
+    def __init__(
+        self, job: Claimed, database: Database, steps: Sequence[str] = (), signature: Signature | None = None
+    ) -> None:
         self._job = job
+        self._signature = signature
         self._database = database
         self._steps = Steps(steps)
         self._progress = Progress(job, database)
@@ -136,7 +140,7 @@ class Context:
                     held = await connection.fetchval(HOLD, *token)
                 if not held:
                     raise self._job.lease_lost()
-                tx = Transaction(connection)
+                tx = Transaction(connection, self._signature)
                 yield tx
                 result = required(tx.result)
                 with translated():
@@ -191,8 +195,9 @@ class Context:
 class Transaction:
     """The completing transaction: SQL on its connection, and `complete`. Placeholders are written $1, $2."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, signature: Signature | None = None) -> None:
         self.connection = connection
+        self._signature = signature
         self.result: str | None = None
 
     async def execute(self, query: str, *args: object) -> str:
@@ -212,8 +217,14 @@ class Transaction:
         return await self.connection.fetchval(query, *args)
 
     async def complete(self, value: Any = None) -> None:
-        """Set the job's result; it is stored when the block ends. Raises InvalidInput where it has no JSON form."""
-        self.result = encode(value)
+        """Set the job's result; it is stored when the block ends.
+
+        Raises InvalidInput where it has no JSON form or is not what the task declares to return (None: nothing).
+        """
+        text = encode(value)
+        if self._signature is not None:
+            self._signature.check_completion(text)
+        self.result = text
 
 
 async def _call(function: Callable[[], Any], retry: Retry | None, timeout: Duration | None) -> Any:  # noqa: ASYNC109

@@ -28,6 +28,7 @@ from esteira.running import (
     required,
     tries,
 )
+from esteira.signature import Signature
 
 T = TypeVar("T")
 
@@ -39,8 +40,11 @@ class SyncContext:
     method raises Interrupted. Every method raises LeaseLost once the job was taken back, and DatabaseUnavailable.
     """
 
-    def __init__(self, job: Claimed, database: SyncDatabase, steps: Sequence[str] = ()) -> None:
+    def __init__(
+        self, job: Claimed, database: SyncDatabase, steps: Sequence[str] = (), signature: Signature | None = None
+    ) -> None:
         self._job = job
+        self._signature = signature
         self._database = database
         self._steps = Steps(steps)
         self._progress = SyncProgress(job, database)
@@ -115,7 +119,7 @@ class SyncContext:
         with self._steps.completing(), lent as connection, connection.transaction():
             if not _ask(connection, HOLD, *token):
                 raise self._job.lease_lost()
-            tx = SyncTransaction(connection)
+            tx = SyncTransaction(connection, self._signature)
             yield tx
             if not _ask(connection, COMPLETE, *token, required(tx.result)):
                 raise self._job.lease_lost()
@@ -180,8 +184,9 @@ class SyncContext:
 class SyncTransaction:
     """The completing transaction: SQL on its psycopg connection, and `complete`. Placeholders are %s."""
 
-    def __init__(self, connection: SyncConnection) -> None:
+    def __init__(self, connection: SyncConnection, signature: Signature | None = None) -> None:
         self.connection = connection
+        self._signature = signature
         self.result: str | None = None
 
     def execute(self, query: str, *args: object) -> Any:
@@ -189,8 +194,14 @@ class SyncTransaction:
         return self.connection.execute(query.encode(), args or None)
 
     def complete(self, value: Any = None) -> None:
-        """Set the job's result; it is stored when the block ends. Raises InvalidInput where it has no JSON form."""
-        self.result = encode(value)
+        """Set the job's result; it is stored when the block ends.
+
+        Raises InvalidInput where it has no JSON form or is not what the task declares to return (None: nothing).
+        """
+        text = encode(value)
+        if self._signature is not None:
+            self._signature.check_completion(text)
+        self.result = text
 
 
 def _ask(connection: SyncConnection, statement: str, *args: object) -> Any:

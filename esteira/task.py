@@ -19,6 +19,7 @@ from esteira.new_job import NewJob
 from esteira.retry import Retry
 from esteira.signature import Signature
 from esteira.sync_context import SyncContext
+from esteira.unique import Unique
 
 if TYPE_CHECKING:
     from esteira.app import App
@@ -41,6 +42,7 @@ class Policy:
     priority: Priority
     retry: Retry
     timeout: timedelta
+    unique: Unique | None
     executor: Executor
     steps: tuple[str, ...]
     version: int
@@ -73,6 +75,11 @@ class Task(Generic[P, R]):
             raise ConfigurationError(f'{name}: {kind} in the executor "async"')
         contexts = (Context, SyncContext) if asynchronous else (SyncContext, Context)
         self.signature = Signature(function, *contexts)
+        if policy.unique is not None and (unknown := set(policy.unique.fields) - self.signature.payload_fields):
+            known = ", ".join(sorted(self.signature.payload_fields)) or "none"
+            raise ConfigurationError(
+                f"{name}: unique: {', '.join(sorted(unknown))} is no field of the payload: {known}"
+            )
         self.__doc__ = function.__doc__
         self.__wrapped__ = function
 
@@ -84,7 +91,8 @@ class Task(Generic[P, R]):
     ) -> Handle[R]:
         """Validate the payload and enqueue a job.
 
-        options: queue, priority, delay, run_at, retry, timeout, metadata, tags, as in NewJob.
+        options: queue, priority, delay, run_at, retry, timeout, metadata, tags, expires_at, unique_key, on_conflict,
+        idempotency_key, as in NewJob.
         db: a connection of the caller's: asyncpg's, psycopg's AsyncConnection, or SQLAlchemy's AsyncConnection or
         AsyncSession; the job then exists if and only if the transaction on it commits.
         Raises InvalidInput for a payload that does not fit.
@@ -119,6 +127,8 @@ class Task(Generic[P, R]):
             "executor": policy.executor,
             "steps": list(policy.steps),
             "payload_schema": self.signature.payload_schema,
+            "unique_fields": None if policy.unique is None else list(policy.unique.fields),
+            "unique_on_conflict": None if policy.unique is None else policy.unique.on_conflict,
         }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -31,30 +32,17 @@ class SyncDatabase:
 
     def __init__(self, url: str, *, session_name: str = "esteira", size: int = 10) -> None:
         self.url = url
+        self._session_name = session_name
+        self._size = size
+        self._pool: ConnectionPool[SyncConnection] | None = None
+        self._opening = threading.Lock()
         self._pooled: bool | None = None
-        self._pool = ConnectionPool(
-            url,
-            min_size=0,
-            max_size=size,
-            open=False,
-            timeout=DEADLINE_SECONDS,
-            # psycopg does not notice that an idle connection ended; the round trip is nothing beside a step.
-            check=ConnectionPool.check_connection,
-            configure=self._configure,
-            kwargs={
-                "autocommit": True,
-                "application_name": session_name,
-                "connect_timeout": 10,
-                "keepalives_idle": 5,
-                "keepalives_interval": 2,
-                "keepalives_count": 3,
-                "tcp_user_timeout": 10_000,
-            },
-        )
 
     def close(self) -> None:
-        """Close the pool."""
-        self._pool.close()
+        """Close the pool; connections in use are closed when they come back."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
 
     @contextmanager
     def acquire(self, *, patience: float = 0) -> Iterator[SyncConnection]:
@@ -109,18 +97,44 @@ class SyncDatabase:
     @contextmanager
     def _connection(self, patience: float = 0) -> Iterator[SyncConnection]:
         with translated():
-            self._pool.open()
-            connection = self._getconn(patience)
+            for attempt in Retrying(**patiently(patience)):
+                with attempt:
+                    pool = self._open()
+                    connection = pool.getconn()
         try:
             yield connection
         finally:
-            self._pool.putconn(connection)
+            pool.putconn(connection)
 
-    def _getconn(self, patience: float) -> SyncConnection:
-        for attempt in Retrying(**patiently(patience)):
-            with attempt:
-                return self._pool.getconn()
-        raise AssertionError("tenacity returns or raises")
+    def _open(self) -> ConnectionPool[SyncConnection]:
+        with self._opening:
+            if self._pool is None:
+                # The pool would go on trying for its timeout and then not say why: no such host, a wrong password.
+                with translated():
+                    psycopg.connect(self.url, **self._options()).close()
+                self._pool = ConnectionPool(
+                    self.url,
+                    min_size=0,
+                    max_size=self._size,
+                    open=True,
+                    timeout=DEADLINE_SECONDS,
+                    # psycopg does not notice that an idle connection ended; the round trip is nothing beside a step.
+                    check=ConnectionPool.check_connection,
+                    configure=self._configure,
+                    kwargs=self._options(),
+                )
+            return self._pool
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "autocommit": True,
+            "application_name": self._session_name,
+            "connect_timeout": 10,
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 10_000,
+        }
 
 
 def _clean(connection: SyncConnection) -> None:

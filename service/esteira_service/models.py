@@ -1,94 +1,16 @@
-"""What the service reads and writes, as JSON."""
+"""What the service answers, as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, Field
 
-from esteira.encoding import encode
-from esteira.job import Attempt, Job, Priority, Step, Warning  # noqa: A004 - the word of the interface
-from esteira.new_job import NewJob
+from esteira.job import Attempt, Job, Step, Warning  # noqa: A004 - the word of the interface
 from esteira.overview import DeclaredTask, Ended, Queue, Totals, Worker
-from esteira.retry import RetryChange
-
-CENTURY_SECONDS = 3_155_760_000
-LAST_YEAR = 2200
-# The database has the last word: which letters and digits there are depends on its locale.
-Name = Annotated[str, Field(pattern=r"^\w[\w.:/-]{0,99}$")]
-Seconds = Annotated[float, Field(ge=0, le=CENTURY_SECONDS, allow_inf_nan=False)]
-
-
-class RetryRequest(BaseModel):
-    """How failures are tried again. What is left out stays as the task declares it."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    attempts: int | None = Field(None, ge=1, le=2**31 - 1, description="Failures that end the job; 1 means no retry.")
-    first_seconds: Seconds | None = Field(None, description="Backoff after the first failure; it doubles with each.")
-    max_seconds: Seconds | None = Field(None, description="The longest backoff.")
-
-    def change(self) -> RetryChange:
-        """Say it in the client's words."""
-        return RetryChange(self.attempts, _timedelta(self.first_seconds), _timedelta(self.max_seconds))
-
-
-class JobRequest(BaseModel):
-    """A job to enqueue. What is left out, or null, is as the task declares it, else Esteira's default."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        json_schema_extra={
-            "examples": [
-                {"task": "billing.fulfil", "payload": {"id": 1, "customer": "a", "amount": 5}},
-                {
-                    "task": "billing.fulfil",
-                    "payload": {"id": 1, "customer": "a", "amount": 5},
-                    "queue": "billing",
-                    "priority": "high",
-                    "delay_seconds": 30,
-                    "retry": {"attempts": 5, "first_seconds": 2, "max_seconds": 300},
-                    "timeout_seconds": 600,
-                    "metadata": {"order": "2026-117"},
-                    "tags": ["spring"],
-                },
-            ]
-        },
-    )
-
-    task: Name
-    payload: Any = Field(default_factory=dict, description="The task's arguments, nested at most 100 deep.")
-    queue: Name | None = None
-    priority: Priority | None = None
-    delay_seconds: Seconds | None = Field(None, description="Not before so many seconds from now.")
-    run_at: AwareDatetime | None = Field(None, description="Not before this time. Up to the year 2200.")
-    retry: RetryRequest | None = None
-    timeout_seconds: Annotated[Seconds, Field(ge=0.001)] | None = Field(
-        None, description="The longest an attempt may take."
-    )
-    metadata: dict[str, Any] | None = Field(None, description="Yours: stored and shown, never interpreted.")
-    tags: list[str] | None = None
-
-    @field_validator("run_at")
-    @classmethod
-    def _one_time(cls, value: datetime | None, info: ValidationInfo) -> datetime | None:
-        if value is not None and info.data.get("delay_seconds") is not None:
-            raise ValueError("give delay_seconds or run_at, not both")
-        if value is not None and value.year > LAST_YEAR:
-            raise ValueError(f"the year {LAST_YEAR} is the last")
-        return value
-
-    def new_job(self) -> NewJob:
-        """Say it in the client's words."""
-        return NewJob(
-            self.task, encode(self.payload), self.queue, self.priority, _timedelta(self.delay_seconds), self.run_at,
-            None if self.retry is None else self.retry.change(), _timedelta(self.timeout_seconds),
-            self.metadata, self.tags,
-        )  # fmt: skip
 
 
 class Links(BaseModel):
@@ -249,7 +171,3 @@ def _links(job: Job) -> dict[str, str | None]:
         "retry": f"{path}/retry" if job.status in ("dead", "cancelled") else None,
         "discard": f"{path}/discard" if job.status == "dead" else None,
     }
-
-
-def _timedelta(seconds: float | None) -> timedelta | None:
-    return None if seconds is None else timedelta(seconds=seconds)

@@ -13,8 +13,8 @@ from pydantic.json_schema import models_json_schema
 from esteira_service.changes import JobChange
 from esteira_service.exposure import NO_AUTHENTICATION
 from esteira_service.filters import ManyRequest
-from esteira_service.models import JobRequest
 from esteira_service.problems import KINDS, MEDIA_TYPE, Problem, phrase
+from esteira_service.requests import JobRequest
 
 DESCRIPTION = f"""\
 A durable task queue on PostgreSQL alone: post a job, get its id at once, ask how it is.
@@ -65,6 +65,12 @@ def body_of(model: type[BaseModel]) -> dict[str, Any]:
     """Document the body of a request that the route reads by itself."""
     schema = {"$ref": _REF.format(model=model.__name__)}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def header(name: str, description: str) -> dict[str, Any]:
+    """Document a header that the route reads by itself."""
+    schema = {"type": "string", "minLength": 1}
+    return {"parameters": [{"name": name, "in": "header", "description": description, "schema": schema}]}
 
 
 def add_schemas(app: FastAPI) -> None:

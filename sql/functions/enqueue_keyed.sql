@@ -1,5 +1,8 @@
--- One by one, in the order given: within a batch, too, the first of a key counts. What another transaction has not committed
--- yet is waited for, a second at most. Where its job got in between our look and our insert, all is looked at again.
+-- Jobs are looked at one by one, in the order of their keys, so that overlapping batches cannot deadlock, and stored together:
+-- an insert of one job costs 0.4 ms, mostly for its constraints. Where two of them have one key, or another transaction's job got
+-- in between our look and our insert, all is done again and each keyed job is stored at once: the first of a key counts.
+-- What another transaction has not committed yet is waited for, a second at most.
+-- Plans are kept: those for arrays of known length look a little cheaper, so that each job was planned anew.
 create function esteira.enqueue_keyed(
     tasks text[], payloads jsonb[], queues text[], priorities text[], delays interval[], run_ats timestamptz[], max_attempts integer[],
     retry_firsts interval[], retry_maxes interval[], timeouts interval[], metadata jsonb[], tags jsonb[], expires_ats timestamptz[],
@@ -8,34 +11,45 @@ create function esteira.enqueue_keyed(
 language plpgsql
 set lock_timeout = '1s'
 set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
     new record;
     answer record;
-    lane text;
     ids uuid[];
     lanes text[];
     outcomes text[];
+    fresh uuid[];
+    keys text[];
+    one_by_one boolean := false;
 begin
     loop
         begin
-            ids := '{}';
-            lanes := '{}';
-            outcomes := '{}';
+            ids := array_fill(null::uuid, array[cardinality(tasks)]);
+            lanes := array_fill(null::text, array[cardinality(tasks)]);
+            outcomes := lanes;
+            fresh := ids;
+            keys := lanes;
             for new in
-                select given.*, esteira.uuid7() as id, coalesce(given.on_conflict, task.unique_on_conflict, 'return') as policy,
-                       coalesce(given.unique_key, esteira.unique_key(coalesce(given.payload, '{}'), task.unique_fields)) as key
-                from unnest(
-                    enqueue_keyed.tasks, enqueue_keyed.payloads, enqueue_keyed.queues, enqueue_keyed.priorities, enqueue_keyed.delays,
-                    enqueue_keyed.run_ats, enqueue_keyed.max_attempts, enqueue_keyed.retry_firsts, enqueue_keyed.retry_maxes,
-                    enqueue_keyed.timeouts, enqueue_keyed.metadata, enqueue_keyed.tags, enqueue_keyed.expires_ats,
-                    enqueue_keyed.unique_keys, enqueue_keyed.on_conflicts, enqueue_keyed.idempotency_keys
-                ) with ordinality as given (
-                    task, payload, queue, priority, delay, run_at, max_attempts, retry_first, retry_max, timeout, metadata, tags,
-                    expires_at, unique_key, on_conflict, idempotency_key, place)
+                select given.*, coalesce(given.queue, task.queue, 'default') as lane,
+                       coalesce(given.on_conflict, task.unique_on_conflict, 'return') as policy, made.key
+                from (
+                    select esteira.uuid7() as id, asked.*
+                    from unnest(
+                        enqueue_keyed.tasks, enqueue_keyed.payloads, enqueue_keyed.queues, enqueue_keyed.priorities,
+                        enqueue_keyed.delays, enqueue_keyed.run_ats, enqueue_keyed.max_attempts, enqueue_keyed.retry_firsts,
+                        enqueue_keyed.retry_maxes, enqueue_keyed.timeouts, enqueue_keyed.metadata, enqueue_keyed.tags,
+                        enqueue_keyed.expires_ats, enqueue_keyed.unique_keys, enqueue_keyed.on_conflicts, enqueue_keyed.idempotency_keys
+                    ) with ordinality as asked (
+                        task, payload, queue, priority, delay, run_at, max_attempts, retry_first, retry_max, timeout, metadata, tags,
+                        expires_at, unique_key, on_conflict, idempotency_key, place)
+                ) as given
                 left join esteira.task as task on task.name = given.task
-                order by given.place
+                cross join lateral (
+                    select coalesce(given.unique_key, esteira.unique_key(coalesce(given.payload, '{}'), task.unique_fields))
+                ) as made (key)
+                order by made.key, case when made.key is null then given.idempotency_key end, given.place
             loop
                 select new.id, 'enqueued' as outcome into answer;
                 if new.idempotency_key is not null then
@@ -48,24 +62,25 @@ begin
                         new.unique_key, new.on_conflict)::text, 'UTF8')), new.id, moment);
                 end if;
                 if answer.outcome = 'enqueued' and new.key is not null then
-                    select * into answer from esteira.take_unique(new.task, new.key, new.policy, new.id);
-                    update esteira.idempotency_key as kept set job_id = answer.id
-                    where kept.key = new.idempotency_key and kept.job_id <> answer.id;
+                    select * into answer from esteira.take_unique(new.task, new.key, new.policy, new.id, moment);
+                    if answer.outcome in ('enqueued', 'replaced') and one_by_one then
+                        perform esteira.insert_jobs(
+                            array[answer.id], array[new.task], array[new.payload], array[new.queue], array[new.priority],
+                            array[new.delay], array[new.run_at], array[new.max_attempts], array[new.retry_first],
+                            array[new.retry_max], array[new.timeout], array[new.metadata], array[new.tags],
+                            array[new.expires_at], array[new.key], moment);
+                    elsif answer.outcome in ('enqueued', 'replaced') then
+                        fresh[new.place] := answer.id;
+                        keys[new.place] := new.key;
+                    end if;
+                    if new.idempotency_key is not null and answer.outcome = 'unique_conflict' then
+                        delete from esteira.idempotency_key as kept where kept.key = new.idempotency_key;
+                    elsif new.idempotency_key is not null and answer.id <> new.id then
+                        update esteira.idempotency_key as kept set job_id = answer.id where kept.key = new.idempotency_key;
+                    end if;
+                elsif answer.outcome = 'enqueued' then
+                    fresh[new.place] := new.id;
                 end if;
-                lane := null;
-                if answer.outcome in ('enqueued', 'replaced') then
-                    select inserted.queue into lane
-                    from esteira.insert_jobs(
-                        array[answer.id], array[new.task], array[new.payload], array[new.queue], array[new.priority],
-                        array[new.delay], array[new.run_at], array[new.max_attempts], array[new.retry_first],
-                        array[new.retry_max], array[new.timeout], array[new.metadata], array[new.tags],
-                        array[new.expires_at], array[new.key], moment) as inserted;
-                elsif answer.outcome = 'unique_conflict' then
-                    delete from esteira.idempotency_key as kept where kept.key = new.idempotency_key;
-                end if;
-                ids := ids || answer.id;
-                lanes := lanes || lane;
-                outcomes := outcomes || answer.outcome;
                 if atomic and answer.outcome = 'unique_conflict' then
                     raise exception 'job % of the task "%" has the unique key "%"%', answer.id, new.task, new.key,
                         case new.policy when 'replace' then ' and has begun, so it cannot be replaced' else '' end
@@ -74,11 +89,24 @@ begin
                     raise exception 'the idempotency key "%" was used for another request, answered by job %', new.idempotency_key, answer.id
                     using errcode = 'ES006';
                 end if;
+                ids[new.place] := answer.id;
+                lanes[new.place] := case when answer.outcome in ('enqueued', 'replaced') then new.lane end;
+                outcomes[new.place] := answer.outcome;
             end loop;
+            perform esteira.insert_jobs(
+                fresh, enqueue_keyed.tasks, enqueue_keyed.payloads, enqueue_keyed.queues, enqueue_keyed.priorities,
+                enqueue_keyed.delays, enqueue_keyed.run_ats, enqueue_keyed.max_attempts, enqueue_keyed.retry_firsts,
+                enqueue_keyed.retry_maxes, enqueue_keyed.timeouts, enqueue_keyed.metadata, enqueue_keyed.tags,
+                enqueue_keyed.expires_ats, keys, moment);
             exit;
         exception
             when unique_violation then
-                null;
+                -- A snapshot for the whole transaction would never see what is in the way.
+                if one_by_one and current_setting('transaction_isolation') <> 'read committed' then
+                    raise exception 'another transaction has enqueued a job with the same key meanwhile; run this one again'
+                    using errcode = 'serialization_failure';
+                end if;
+                one_by_one := true;
             when lock_not_available then
                 raise exception 'another transaction is about to enqueue a job with the same key; ask again in a moment'
                 using errcode = 'ES007';

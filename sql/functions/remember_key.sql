@@ -1,4 +1,5 @@
 -- Waits for a transaction that is about to store the same key, as any insert into a unique index does.
+-- `on conflict do update` locks the key that is in the way even where it leaves it alone, so nobody removes it before it is read.
 create function esteira.remember_key(key text, fingerprint bytea, job_id uuid, moment timestamptz) returns table (id uuid, outcome text)
 language plpgsql
 as $$

@@ -37,7 +37,7 @@ begin
         return query select done, 'running' from unnest(asked) as done;
         open := array(
             select job.id from esteira.job_live as job
-            where job.id = any (open) and job.id <> all (asked));
+            where job.id = any (open) and job.id not in (select unnest(asked)));
         exit when cardinality(open) = 0;
     end loop;
 end

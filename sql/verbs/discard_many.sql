@@ -4,8 +4,10 @@ security definer
 set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 as $$
-with gone as (
-    delete from esteira.job_dead as job where job.id = any (discard_many.ids) returning job.id
+with dead as materialized (
+    select job.id from esteira.job_dead as job where job.id = any (discard_many.ids) order by job.id for update
+), gone as (
+    delete from esteira.job_dead as job using dead where job.id = dead.id returning job.id
 ), steps as (
     delete from esteira.step as step using gone where step.job_id = gone.id
 ), attempts as (

@@ -29,6 +29,10 @@ declare
     moment timestamptz := esteira.now();
     wrong text;
 begin
+    select policy into wrong from unnest(on_conflicts) as policy where policy not in ('return', 'replace', 'reject');
+    if found then
+        raise exception 'on_conflict must be return, replace or reject, not "%"', wrong using errcode = 'ES004';
+    end if;
     select name into wrong
     from (select distinct unnest(enqueue_many.tasks || enqueue_many.queues) as name) as given
     where name collate "C" !~ '^[[:alnum:]_][[:alnum:]_.:/-]{0,99}$';

@@ -37,7 +37,7 @@ begin
         return query select 'waiting', 'It waits for something outside.';
     elsif job.status = 'running' then
         select * into worker from esteira.worker_status as found where found.id = job.worker_id;
-        if worker.state is distinct from 'alive' then
+        if worker.state is null or worker.state not in ('alive', 'draining') then
             return query select 'worker_silent', format(
                 'Its worker %s has not been heard of for %s s. Any running worker takes the job back once the lease is over; start one if there is none.',
                 job.worker_id, round(extract(epoch from worker.silent_for)));

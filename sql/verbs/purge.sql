@@ -7,11 +7,23 @@ as $$
 select count(*)::integer
 from esteira.cancel_many(
     array(
-        select job.id from esteira.job_live as job
-        where job.queue = purge.queue and job.status in ('queued', 'waiting')
-        order by job.id
-        limit purge.batch
-        for update skip locked),
+        select id
+        from (
+            select id
+            from (
+                select job.id from esteira.job_live as job
+                where job.queue = purge.queue and job.status = 'queued'
+                limit purge.batch
+                for update skip locked) as queued
+            union all
+            select id
+            from (
+                select job.id from esteira.job_live as job
+                where job.queue = purge.queue and job.status = 'waiting'
+                limit purge.batch
+                for update skip locked) as waiting
+        ) as job
+        limit purge.batch),
     'purged') as purged
 where purged.status = 'cancelled'
 $$;

@@ -1,5 +1,5 @@
 -- No clock among its columns, so that a page of it is read along the primary key, however many are stuck.
-create view esteira.stuck as
+create view esteira.stuck with (security_invoker = true) as
 select job.id
 from esteira.job_live as job
 left join esteira.activity as activity on activity.job_id = job.id

@@ -1,4 +1,4 @@
-create view esteira.stuck_jobs as
+create view esteira.stuck_jobs with (security_invoker = true) as
 select stuck.id, stuck.queue, stuck.task, stuck.status, explanation.code as reason, explanation.detail,
        stuck.attempt, stuck.worker_id, stuck.current_step, stuck.ready_at, stuck.started_at, stuck.updated_at
 from esteira.jobs as stuck

@@ -15,7 +15,6 @@ from esteira_service.models import (
     Draining,
     Health,
     JobPage,
-    JobRequest,
     JobView,
     ManyActed,
     ManyCancelled,
@@ -27,6 +26,7 @@ from esteira_service.models import (
     WorkerList,
 )
 from esteira_service.problems import KINDS, Problem
+from esteira_service.requests import JobRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,7 +3,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextvars import ContextVar
 from typing import Any, cast
 from uuid import UUID
@@ -12,17 +13,18 @@ import pytest
 import pytest_asyncio
 
 from esteira import App, Task
-from esteira.database import Database
+from esteira.database import Database, SyncDatabase
 from esteira.running import Claimed
 from esteira_worker.buffer import Buffer
 from esteira_worker.endings import Cancelled, Completed, Ending, Failed, Released
-from esteira_worker.executors import AsyncExecutor
+from esteira_worker.executors import AsyncExecutor, ThreadExecutor
 from esteira_worker.settler import Settler
 from esteira_worker.slot import Slot
 from tests.worker.conftest import Events, until
 
 app = App("t")
 seen: ContextVar[str] = ContextVar("seen")
+hanging, let_go = threading.Event(), threading.Event()
 
 
 class Unusual(BaseException):
@@ -111,6 +113,12 @@ async def remember() -> str:
     return before
 
 
+@app.task()
+def hang() -> None:
+    hanging.set()
+    let_go.wait()
+
+
 class Recorder:
     """Stand for the settler: note the endings, in order."""
 
@@ -130,7 +138,8 @@ class Bench:
     def __init__(self) -> None:
         self.buffer = Buffer()
         self.recorder = Recorder()
-        executors = {"async": AsyncExecutor(Database("postgresql://nobody@127.0.0.1:1/none"))}
+        nowhere = "postgresql://nobody@127.0.0.1:1/none"
+        executors = {"async": AsyncExecutor(Database(nowhere)), "thread": ThreadExecutor(SyncDatabase(nowhere), 1)}
         self.slot = Slot(self.buffer, cast("Settler", self.recorder), executors, app.tasks)
 
     def put(self, task: Task[..., Any], timeout: float | None = None, **payload: object) -> Claimed:
@@ -257,3 +266,36 @@ async def test_a_job_runs_alone_though_the_slot_has_stopped(bench: Bench) -> Non
     await bench.slot.run_alone(Claimed(UUID(int=1), 1, "q", bounded.name, "{}", 0, 2, None))
     assert await bench.recorder.next() == Completed('"timed out"')
     assert bench.slot.job is None
+
+
+@pytest.fixture
+def hung_thread() -> Iterator[None]:
+    """`hang` hangs until `let_go` is set, at the latest after the test."""
+    hanging.clear()
+    let_go.clear()
+    yield
+    let_go.set()
+
+
+@pytest.mark.parametrize("order", [("finish", "interrupt"), ("interrupt", "finish")])
+async def test_a_slot_whose_thread_still_runs_takes_no_job_though_it_was_finished_and_resumed(
+    bench: Bench, hung_thread: None, order: tuple[str, str]
+) -> None:
+    bench.put(hang)
+    await until(hanging.is_set)
+    for what in order:
+        if what == "interrupt":
+            bench.slot.interrupt("cancelled")
+            assert isinstance(await bench.recorder.next(), Cancelled)
+        else:
+            bench.slot.finish()
+    await asyncio.wait_for(bench.slot.ended(), 5)
+    assert not bench.slot.free
+    bench.slot.resume()
+    bench.put(bounded)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(bench.buffer) == 1
+    let_go.set()
+    assert await bench.recorder.next() == Completed('"timed out"')
+    assert bench.slot.free

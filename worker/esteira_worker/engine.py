@@ -118,7 +118,7 @@ class Engine:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SUSPECT_WAIT_SECONDS):
                 await self._finish_slots()
-        free = [slot for slot in self._slots if slot.job is None]
+        free = [slot for slot in self._slots if slot.free]
         alone = bool(free) and all(slot.job is None or slot.disowned for slot in self._slots)
         if alone:
             await self._settler.drain()

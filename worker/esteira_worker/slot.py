@@ -45,7 +45,13 @@ class Slot:
         self._finishing = False
         self._timeout = 0.0
         self._deadline = 0.0
+        self._leftover: asyncio.Future[Any] | None = None
         self.job: Claimed | None = None
+
+    @property
+    def free(self) -> bool:
+        """Whether it can run a job: none runs, and none was left running in a thread that is this slot's."""
+        return self.job is None and (self._leftover is None or self._leftover.done())
 
     def start(self) -> None:
         """Begin to take jobs from the buffer."""
@@ -111,6 +117,10 @@ class Slot:
         clean = copy_context()
         while True:
             for _ in range(_JOBS_BETWEEN_YIELDS):
+                if self._leftover is not None:
+                    # Also where the slot was told to finish meanwhile, and resumed: a job would wait for that thread.
+                    await asyncio.wait([self._leftover])
+                    self._leftover = None
                 await self._run_one(await self._buffer.take())
                 if self._finishing:
                     return
@@ -142,9 +152,7 @@ class Slot:
             self.job = None
         if self._reason is None or not self._interruption_over():
             self._settler.put(job, ending)
-        leftover = executor.leftover(job)
-        if leftover is not None and not self._finishing:
-            await asyncio.wait([leftover])
+        self._leftover = executor.leftover(job)
 
     def _interruption_over(self) -> bool:
         """Forget the interruption, also one that the handler swallowed; tell whether its job is settled already."""

@@ -1,4 +1,4 @@
-"""/v1/jobs: enqueue one, read it, change it."""
+"""/v1/jobs/{id}: read one, change it."""
 
 from __future__ import annotations
 
@@ -10,70 +10,25 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from esteira.encoding import encode
 from esteira.errors import Changed, InvalidInput
-from esteira.job import Explanation, Job, Warning  # noqa: A004 - the word of the interface
+from esteira.job import Explanation, Job
 from esteira_service import examples, openapi
 from esteira_service.bodies import read_model
 from esteira_service.changes import JobChange
 from esteira_service.etags import etag_of, matches
-from esteira_service.models import AttemptList, JobRequest, JobView, ObservedJobView, StepList
+from esteira_service.models import AttemptList, JobView, ObservedJobView, StepList
 from esteira_service.problems import InputError, Refusal, invalid
-from esteira_service.routes.strict import Json, StrictRoute
+from esteira_service.routes.strict import Json, StrictRoute, Wait
 from esteira_service.state import state_of
-
-MAX_WAIT_SECONDS = 50
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
 
-Wait = Annotated[
-    float,
-    Query(
-        ge=0,
-        le=MAX_WAIT_SECONDS,
-        allow_inf_nan=False,
-        description="Answer when the job has ended, or after so many seconds.",
-    ),
-]
 Poll = Annotated[
     Literal["1", "true"] | None,
     Query(description="Leave the ETag out and say when it was looked at, for tools that poll until an answer differs."),
 ]
 IfNoneMatch = Annotated[str | None, Header(description="An ETag: 304 if the job is still as it was.")]
 IfMatch = Annotated[str | None, Header(description="An ETag, or `*`: 412 if the job is no longer as it was.")]
-_NO_KEYS = "idempotency keys are not supported yet: leave the header out; a request sent twice makes two jobs"
 _ONE_JOB = openapi.problems("JOB_NOT_FOUND", "JOB_GONE", "INVALID_INPUT")
-
-
-@router.post(
-    "",
-    status_code=202,
-    response_model=JobView,
-    responses={
-        200: openapi.answer("It is stored, and it ended within `wait`.", examples.COMPLETED, model=JobView),
-        202: openapi.answer(
-            "It is stored. A task that no worker has declared yet is a warning.",
-            examples.UNKNOWN_TASK,
-            headers={"Location": "The job.", "Retry-After": "Seconds after which it makes sense to ask for it."},
-        ),
-        **openapi.problems("MALFORMED_JSON", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "INVALID_INPUT"),
-    },
-    openapi_extra=openapi.body_of(JobRequest),
-)
-async def create_job(request: Request, wait: Wait = 0) -> Json:
-    """Enqueue a job. Once this has answered, the job is stored and will not be lost."""
-    if "idempotency-key" in request.headers:
-        raise invalid([InputError(header="Idempotency-Key", detail=_NO_KEYS)])
-    state = state_of(request)
-    wanted = await read_model(request, JobRequest)
-    try:
-        stored = await state.coalescer.enqueue(wanted.new_job())
-    except InvalidInput as error:
-        raise _refused(wanted, error) from None
-    job = await state.hub.wait(stored.job.id, wait) if wait else stored.job
-    warnings = job.warnings if stored.declared else [*job.warnings, _unknown_task(job.task)]
-    view = JobView.of(job, payload=wanted.payload, warnings=warnings)
-    if view.done:
-        return Json(view)
-    return Json(view, 202, {"Location": view.links.self, "Retry-After": str(view.poll_after_seconds)})
 
 
 @router.get(
@@ -214,16 +169,3 @@ def _no_result(job: Job) -> Refusal | None:
 def _not_edited(change: JobChange, error: InvalidInput) -> Refusal:
     wrong_queue = str(error).startswith(f'"{change.queue}" is no name')
     return invalid([InputError(pointer="/queue" if wrong_queue else "", detail=str(error))])
-
-
-def _refused(wanted: JobRequest, error: InvalidInput) -> Refusal:
-    names = {"/task": wanted.task, "/queue": wanted.queue}
-    pointer = next((pointer for pointer, name in names.items() if str(error).startswith(f'"{name}" is no name')), "")
-    return invalid([InputError(pointer=pointer, detail=str(error))])
-
-
-def _unknown_task(task: str) -> Warning:
-    return Warning(
-        code="TASK_UNKNOWN",
-        detail=f"No worker has declared the task {task} yet; the job waits for one: esteira worker --tasks MODULE",
-    )

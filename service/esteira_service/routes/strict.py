@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
-from fastapi import Request, Response
+from fastapi import Query, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from esteira_service.problems import InputError, invalid
+
+MAX_WAIT_SECONDS = 50
+
+Wait = Annotated[
+    float,
+    Query(
+        ge=0,
+        le=MAX_WAIT_SECONDS,
+        allow_inf_nan=False,
+        description="Answer when the job has ended, or after so many seconds.",
+    ),
+]
 
 
 class StrictRoute(APIRoute):

@@ -97,11 +97,21 @@ def test_a_lent_connection_comes_back_clean(database_url: str, ending: str) -> N
     database.close()
 
 
-def test_an_absent_database_is_said_to_be_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("esteira.database.sync.DEADLINE_SECONDS", 0.2)
-    absent = SyncDatabase("postgresql://127.0.0.1:1/nobody")
+def test_an_absent_database_is_said_to_be_so_at_once_and_why(database_url: str) -> None:
     begun = time.monotonic()
-    with pytest.raises(DatabaseUnavailable):
-        absent.fetchval("select 1")
+    for url, why in (
+        ("postgresql://127.0.0.1:1/nobody", "refused"),
+        (f"{database_url}_not", "does not exist"),
+        (f"{database_url}?application_name", "missing key"),
+    ):
+        absent = SyncDatabase(url)
+        with pytest.raises((DatabaseUnavailable, psycopg.ProgrammingError), match=why):
+            absent.fetchval("select 1")
+        absent.close()
     assert time.monotonic() - begun < 2
-    absent.close()
+
+
+def test_a_closed_database_opens_again(sync_database: SyncDatabase) -> None:
+    assert sync_database.fetchval("select 1") == 1
+    sync_database.close()
+    assert sync_database.fetchval("select 1") == 1
