@@ -152,6 +152,16 @@ LIVE_JOBS_BY_IDS_WITHOUT_BODIES = _JOB_BY_IDS.format(columns=", ".join(JOB_COLUM
 MISSING = "select esteira.missing($1)"
 LIVE_IDS = "select id from esteira.job_live where id = any($1)"
 DECLARED = "select name from esteira.task where name = any($1)"
+# A row's xmin changes with whatever is written to it: only what is new need be read again.
+DECLARATIONS = """
+select name, queue, unique_fields is not null as is_unique, xmin::text as revision from esteira.task
+"""
+PAYLOAD_SCHEMAS = "select name, payload_schema from esteira.task where name = any($1)"
+LIVING_WORKERS = "select queues, tasks from esteira.worker_status where state = 'alive'"
+KEY_IS_KNOWN = """
+select exists (
+    select from esteira.idempotency_key where key = $1 and created_at > (select esteira.now()) - interval '24 h')
+"""
 UNSERVED_QUEUES = """
 select ready.name from esteira.ready_queues() as ready (name)
 where not exists (

@@ -30,6 +30,7 @@
 \ir functions/disconnect.sql
 \ir functions/remove_parts.sql
 \ir functions/remove_day.sql
+\ir functions/expired.sql
 \ir functions/remove_finished.sql
 \ir functions/remove_dead.sql
 \ir functions/remove_orphans.sql
@@ -90,6 +91,8 @@
 \ir views/totals.sql
 \ir views/ended_lately.sql
 \ir views/db_health.sql
+
+\ir grants.sql
 
 select esteira.maintain_partitions();
 

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from esteira.encoding import encode
 from esteira.job import Priority
 from esteira_service.filters import Time
-from esteira_service.requests import LAST_YEAR, Name
-
-
-def _in_time(value: Time) -> Time:
-    if value.year > LAST_YEAR:
-        raise ValueError(f"the year {LAST_YEAR} is the last")
-    return value
+from esteira_service.requests import Moment, Name
 
 
 class JobChange(BaseModel):
@@ -28,7 +22,7 @@ class JobChange(BaseModel):
 
     priority: Priority | SkipJsonSchema[None] = Field(None, description="Before it runs, or runs again.")
     queue: Name | SkipJsonSchema[None] = Field(None, description="Before it runs, or runs again.")
-    run_at: Annotated[Time, AfterValidator(_in_time)] | SkipJsonSchema[None] = Field(
+    run_at: Moment | SkipJsonSchema[None] = Field(
         None, description="Not before this time; before it runs, or runs again. Up to the year 2200."
     )
     tags: list[str] | SkipJsonSchema[None] = Field(None, description="At any time.")

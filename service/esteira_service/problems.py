@@ -13,9 +13,12 @@ from esteira.errors import (
     Changed,
     DatabaseUnavailable,
     EsteiraError,
+    IdempotencyMismatch,
     IllegalTransition,
     InvalidInput,
+    JobGone,
     JobNotFound,
+    KeyInFlight,
     SchemaMismatch,
     UniqueConflict,
     UnknownTask,
@@ -41,16 +44,24 @@ KINDS: dict[str, Kind] = {
     "TASK_NOT_FOUND": Kind(404, 'no worker has declared the task "billing.fulfil"'),
     "WORKER_NOT_FOUND": Kind(404, "no worker 01976d3b-0000-7000-8000-000000000001 is there to be drained"),
     "METHOD_NOT_ALLOWED": Kind(405, "/v1/queues takes GET, not POST."),
+    "REQUEST_TIMEOUT": Kind(408, "The body did not arrive within 30 s, and nothing was stored. Send it again."),
     "ILLEGAL_TRANSITION": Kind(409, "job 01976d3c-… is completed, so there is nothing to cancel"),
     "JOB_DEAD": Kind(409, "The job is dead, so there is no result: ValueError: no such customer"),
     "JOB_CANCELLED": Kind(409, "The job was cancelled, so there is no result: expired"),
     "RESULT_NOT_STORED": Kind(409, "The job completed, but its result could not be stored: it has no JSON form"),
+    "IDEMPOTENCY_IN_FLIGHT": Kind(
+        409, "another request with this idempotency key is about to be stored; ask again in a moment"
+    ),
+    "UNIQUE_IN_FLIGHT": Kind(409, "another job with this unique key is about to be stored; ask again in a moment"),
     "UNIQUE_CONFLICT": Kind(409, 'job 01976d3c-… has the unique key "order-1", and so has a live job of its task'),
     "JOB_GONE": Kind(410, "job 01976d3c-… is gone: jobs are kept for 7 days after their end"),
     "CHANGED": Kind(412, "job 01976d3c-… has changed meanwhile"),
     "PAYLOAD_TOO_LARGE": Kind(413, "The body is larger than 1 MiB. Store large data elsewhere and send its address."),
     "UNSUPPORTED_MEDIA_TYPE": Kind(415, "Send the job as JSON, with the header Content-Type: application/json."),
     "INVALID_INPUT": Kind(422, "The request is not valid: see errors."),
+    "IDEMPOTENCY_MISMATCH": Kind(
+        422, "the idempotency key was used for another request, answered by job 01976d3c-…; take a new key"
+    ),
     "INTERNAL_ERROR": Kind(500, "Something went wrong that should not have. The service's log has the details."),
     "DATABASE_UNAVAILABLE": Kind(
         503, "The database cannot be reached. A change that was asked for may or may not have been stored."
@@ -58,9 +69,12 @@ KINDS: dict[str, Kind] = {
     "SCHEMA_MISMATCH": Kind(503, "the database has no Esteira schema; make it with: esteira migrate"),
 }
 _CODES: dict[type[EsteiraError], str] = {
+    JobGone: "JOB_GONE",
     JobNotFound: "JOB_NOT_FOUND",
     IllegalTransition: "ILLEGAL_TRANSITION",
     UniqueConflict: "UNIQUE_CONFLICT",
+    IdempotencyMismatch: "IDEMPOTENCY_MISMATCH",
+    KeyInFlight: "IDEMPOTENCY_IN_FLIGHT",
     Changed: "CHANGED",
     UnknownTask: "TASK_NOT_FOUND",
     UnknownWorker: "WORKER_NOT_FOUND",
@@ -134,6 +148,8 @@ def problem(refusal: Refusal) -> Response:
     headers = dict(refusal.headers or {})
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers.setdefault("Retry-After", "2")
+    elif refusal.code.endswith("_IN_FLIGHT"):
+        headers.setdefault("Retry-After", "1")
     return Response(content.model_dump_json(exclude_none=True), status, headers, MEDIA_TYPE)
 
 

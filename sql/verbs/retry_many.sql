@@ -26,7 +26,7 @@ begin
             id, queue, task, priority, attempt, generation + 1, max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds,
             created_at, moment, moment, moment, progress, progress_message, current_step, unique_key, tags, metadata, error, payload
         from ended
-        order by task, unique_key, id
+        order by unique_key, id
         on conflict (task, unique_key) where unique_key is not null do nothing
         returning job.id, job.queue
     ), gone as (

@@ -1,6 +1,6 @@
 -- The first condition is said apart so that it reaches the table: the others hang on the clock and are looked at only after
 -- the view's rows are made, which without it means all of history.
-create view esteira.stuck_jobs as
+create view esteira.stuck_jobs with (security_invoker = true) as
 select stuck.id, stuck.queue, stuck.task, stuck.status, explanation.code as reason, explanation.detail,
        stuck.attempt, stuck.worker_id, stuck.current_step, stuck.ready_at, stuck.started_at, stuck.updated_at
 from esteira.jobs as stuck

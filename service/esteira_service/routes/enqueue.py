@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
-from esteira.errors import InvalidInput
-from esteira.job import Warning  # noqa: A004 - the word of the interface
+from esteira.new_job import Enqueued
 from esteira_service import examples, openapi
 from esteira_service.bodies import read_model
+from esteira_service.intake import is_new
+from esteira_service.keys import read_key
 from esteira_service.models import JobView
-from esteira_service.problems import InputError, Refusal, invalid
+from esteira_service.problems import InputError, Refusal
 from esteira_service.requests import JobRequest
 from esteira_service.routes.strict import Json, StrictRoute, Wait
 from esteira_service.state import state_of
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
-_NO_KEYS = "idempotency keys are not supported yet: leave the header out; a request sent twice makes two jobs"
+
+_BODY = ("MALFORMED_JSON", "REQUEST_TIMEOUT", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "INVALID_INPUT")
+_KEYS = ("IDEMPOTENCY_IN_FLIGHT", "UNIQUE_IN_FLIGHT", "UNIQUE_CONFLICT", "JOB_GONE", "IDEMPOTENCY_MISMATCH")
+_REPLAYED = "`true` if an earlier request with the same idempotency key made the job."
 
 
 @router.post(
@@ -23,42 +27,52 @@ _NO_KEYS = "idempotency keys are not supported yet: leave the header out; a requ
     status_code=202,
     response_model=JobView,
     responses={
-        200: openapi.answer("It is stored, and it ended within `wait`.", examples.COMPLETED, model=JobView),
-        202: openapi.answer(
-            "It is stored. A task that no worker has declared yet is a warning.",
-            examples.UNKNOWN_TASK,
-            headers={"Location": "The job.", "Retry-After": "Seconds after which it makes sense to ask for it."},
+        200: openapi.answer(
+            "It is stored, and it ended within `wait`.",
+            examples.COMPLETED,
+            model=JobView,
+            headers={"Idempotency-Replayed": _REPLAYED},
         ),
-        **openapi.problems("MALFORMED_JSON", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "INVALID_INPUT"),
+        202: openapi.answer(
+            "It is stored. What may keep it from running is a warning.",
+            examples.UNKNOWN_TASK,
+            headers={
+                "Location": "The job.",
+                "Retry-After": "Seconds after which it makes sense to ask for it.",
+                "Idempotency-Replayed": _REPLAYED,
+            },
+        ),
+        **openapi.problems(*_BODY, *_KEYS),
     },
-    openapi_extra=openapi.body_of(JobRequest),
+    openapi_extra={**openapi.body_of(JobRequest), **openapi.header("Idempotency-Key", "As `idempotency_key`.")},
 )
 async def create_job(request: Request, wait: Wait = 0) -> Json:
     """Enqueue a job. Once this has answered, the job is stored and will not be lost."""
-    if "idempotency-key" in request.headers:
-        raise invalid([InputError(header="Idempotency-Key", detail=_NO_KEYS)])
     state = state_of(request)
     wanted = await read_model(request, JobRequest)
+    in_header = read_key(request, wanted)
     try:
-        stored = await state.coalescer.enqueue(wanted.new_job())
-    except InvalidInput as error:
-        raise _refused(wanted, error) from None
-    job = await state.hub.wait(stored.job.id, wait) if wait else stored.job
-    warnings = job.warnings if stored.declared else [*job.warnings, _unknown_task(job.task)]
-    view = JobView.of(job, payload=wanted.payload, warnings=warnings)
-    if view.done:
-        return Json(view)
-    return Json(view, 202, {"Location": view.links.self, "Retry-After": str(view.poll_after_seconds)})
+        enqueued, job = await state.intake.enqueue(wanted)
+    except Refusal as refusal:
+        raise _at_header(refusal) if in_header else refusal from None
+    if wait and not job.done:
+        job = await state.hub.wait(job.id, wait)
+    changes = {"payload": wanted.payload} if is_new(enqueued) else {}
+    view = JobView.of(job, warnings=state.intake.warnings(enqueued, job), **changes)
+    return Json(view, 200 if wait and view.done else 202, _headers(view, enqueued))
 
 
-def _refused(wanted: JobRequest, error: InvalidInput) -> Refusal:
-    names = {"/task": wanted.task, "/queue": wanted.queue}
-    pointer = next((pointer for pointer, name in names.items() if str(error).startswith(f'"{name}" is no name')), "")
-    return invalid([InputError(pointer=pointer, detail=str(error))])
+def _headers(view: JobView, enqueued: Enqueued) -> dict[str, str]:
+    headers = {"Location": view.links.self}
+    if view.poll_after_seconds is not None:
+        headers["Retry-After"] = str(view.poll_after_seconds)
+    if enqueued.outcome == "replayed":
+        headers["Idempotency-Replayed"] = "true"
+    return headers
 
 
-def _unknown_task(task: str) -> Warning:
-    return Warning(
-        code="TASK_UNKNOWN",
-        detail=f"No worker has declared the task {task} yet; the job waits for one: esteira worker --tasks MODULE",
-    )
+def _at_header(refusal: Refusal) -> Refusal:
+    """Point at the header where the key came in one."""
+    if refusal.code == "IDEMPOTENCY_MISMATCH" and refusal.errors:
+        refusal.errors = [InputError(header="Idempotency-Key", detail=fault.detail) for fault in refusal.errors]
+    return refusal
