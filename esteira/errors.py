@@ -6,9 +6,15 @@ EsteiraError
 ├── SchemaMismatch         the database's schema is missing, or not the one this version speaks
 ├── InvalidInput           Postgres cannot store it, or a verb refuses it
 ├── JobNotFound            no job has this id
+│   └── JobGone            it is older than what is kept: retention may have removed it
 ├── IllegalTransition      the job's status does not allow it
+├── UniqueConflict         a live job of the task has the unique key, and the new one may not replace it
+├── IdempotencyMismatch    the idempotency key was used for another request
+├── KeyInFlight            another transaction is about to enqueue a job with the same key: ask again
+├── Changed                the job is no longer as it was when it was read
 ├── LeaseLost              the attempt no longer holds its job: another may run it already
-├── UnknownTask            no such task in this App
+├── UnknownTask            no such task in this App, or none that a worker has declared
+├── UnknownWorker          no such worker, or it has gone
 ├── JobFailed              the awaited job is dead
 └── JobCancelled           the awaited job was cancelled
 
@@ -48,8 +54,28 @@ class JobNotFound(EsteiraError):
     """Say that no job has this id."""
 
 
+class JobGone(JobNotFound):
+    """Say that retention may have removed the job, and how long jobs are kept."""
+
+
 class IllegalTransition(EsteiraError):
     """Say which status the job has and why the verb does not apply to it."""
+
+
+class UniqueConflict(EsteiraError):
+    """Say which live job has the unique key."""
+
+
+class IdempotencyMismatch(EsteiraError):
+    """Say which job answered the other request with this idempotency key."""
+
+
+class KeyInFlight(EsteiraError):
+    """Say that another transaction is about to enqueue a job with the same key; nothing was stored."""
+
+
+class Changed(EsteiraError):
+    """Say that the job has changed since it was read; nothing was stored."""
 
 
 class LeaseLost(EsteiraError):
@@ -57,7 +83,11 @@ class LeaseLost(EsteiraError):
 
 
 class UnknownTask(EsteiraError):
-    """Say that the App declares no such task."""
+    """Say that the App, or any worker, declares no such task."""
+
+
+class UnknownWorker(EsteiraError):
+    """Say that no worker with this id is there."""
 
 
 class JobFailed(EsteiraError):

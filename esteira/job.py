@@ -63,11 +63,13 @@ class Job(BaseModel):
     tags: list[str]
     result: Any = None
     error: JobError | None
+    unique_key: str | None
     worker_id: UUID | None
     timeout_seconds: float
     created_at: datetime
     updated_at: datetime
     run_at: datetime
+    expires_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
     cancel_requested_at: datetime | None
@@ -121,36 +123,3 @@ class Explanation(BaseModel):
 
     code: str
     detail: str
-
-
-class Queue(BaseModel):
-    """How deep a queue is. Ages are seconds."""
-
-    queue: str
-    ready: int
-    scheduled: int
-    running: int
-    waiting: int
-    dead: int
-    oldest_ready_at: datetime | None
-    oldest_ready_age_seconds: float | None
-    workers: int
-
-
-class Worker(BaseModel):
-    """A worker of the last day. `queues` None means all."""
-
-    id: UUID
-    hostname: str
-    pid: int
-    version: str
-    state: Literal["alive", "silent", "lost", "stopped"]
-    queues: list[str] | None
-    tasks: list[str]
-    engines: int
-    slots: int
-    running: int
-    started_at: datetime
-    beat_at: datetime
-    silent_for_seconds: float
-    ended_at: datetime | None

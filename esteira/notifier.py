@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 import structlog
 
-from esteira.database import Database
+from esteira.database import Database, SyncDatabase
 from esteira.errors import EsteiraError
+from esteira.new_job import NOTIFY
 
 PAUSE_SECONDS = 0.01
 log = structlog.get_logger()
@@ -40,7 +41,27 @@ class Notifier:
         while self._queues:
             queues, self._queues = list(self._queues), set()
             try:
-                await self._database.fetch("select esteira.notify_workers($1)", queues)
+                await self._database.fetch(NOTIFY, queues)
             except EsteiraError as error:
                 log.warning("notify_failed", error=str(error))
             await asyncio.sleep(PAUSE_SECONDS)
+
+
+class SyncNotifier:
+    """Send a notification after each commit: a caller that blocks has none to gather."""
+
+    def __init__(self, database: SyncDatabase) -> None:
+        self._database = database
+
+    def notify(self, queues: Iterable[str]) -> None:
+        """Tell that these queues have something new."""
+        told = set(queues)
+        if not told:
+            return
+        try:
+            self._database.fetch(NOTIFY, told)
+        except EsteiraError as error:
+            log.warning("notify_failed", error=str(error))
+
+    def close(self) -> None:
+        """Do nothing: all has been sent."""

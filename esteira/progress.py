@@ -11,7 +11,7 @@ import structlog
 
 from esteira.database import Database, SyncDatabase
 from esteira.errors import EsteiraError
-from esteira.running import Claimed
+from esteira.running import PROGRESS, Claimed
 
 INTERVAL_SECONDS = 0.25
 _PATIENCE_SECONDS = 5.0
@@ -69,8 +69,7 @@ class Progress:
             written = False
             try:
                 self.lost = not await self._database.fetchval(
-                    "select esteira.progress($1, $2, $3, $4, $5)",
-                    self._job.id, self._job.attempt, note.share, note.message, note.step,
+                    PROGRESS, self._job.id, self._job.attempt, note.share, note.message, note.step,
                     patience=_PATIENCE_SECONDS,
                 )  # fmt: skip
                 written = True
@@ -134,8 +133,7 @@ class SyncProgress:
                 return
             try:
                 self.lost = not self._database.fetchval(
-                    "select esteira.progress(%s, %s, %s::real, %s, %s)",
-                    self._job.id, self._job.attempt, note.share, note.message, note.step,
+                    PROGRESS, self._job.id, self._job.attempt, note.share, note.message, note.step,
                     patience=_PATIENCE_SECONDS,
                 )  # fmt: skip
             except EsteiraError as error:

@@ -22,6 +22,12 @@ from esteira.signature import return_adapter
 # A step may be the work of an hour: its checkpoint waits out a restart of the database.
 PATIENCE_SECONDS = 60.0
 
+STEPS = "select name, result from esteira.step where job_id = $1"
+SAVE_STEP = "select esteira.save_step($1, $2, $3, $4::jsonb, esteira.now() - $5::interval, $6::real)"
+PROGRESS = "select esteira.progress($1, $2, $3::real, $4, $5)"
+HOLD = "select esteira.hold($1, $2)"
+COMPLETE = "select esteira.complete(array[$1::uuid], array[$2::integer], array[$3::jsonb])"
+
 
 @dataclass(slots=True)
 class Claimed:

@@ -6,7 +6,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
-from types import SimpleNamespace
+from types import NoneType, SimpleNamespace
 from typing import Any, get_type_hints
 
 from pydantic import (
@@ -24,6 +24,9 @@ from esteira.errors import ConfigurationError, InvalidInput
 
 # What pydantic raises for an annotation that it can make nothing of.
 _UNUSABLE = (PydanticUserError, PydanticUndefinedAnnotation)
+
+_ANYTHING = (Any, object)
+_NOTHING = (None, NoneType)
 
 
 class Signature:
@@ -58,10 +61,36 @@ class Signature:
         try:
             self._model: type[BaseModel] = only.annotation if only and self._whole else _model_of(function, fields)
             self.returns: TypeAdapter[Any] = TypeAdapter(returns)
+            self._returns = returns
             self.payload_schema: dict[str, Any] = self._model.model_json_schema()
         except _UNUSABLE as error:
             raise ConfigurationError(f"{function.__qualname__}: {error}") from None
         self._names = tuple(fields)
+        self.may_return_none = self._misfit("null") is None
+
+    @property
+    def payload_fields(self) -> set[str]:
+        """The names of the payload's fields, as they are in JSON."""
+        return {field.serialization_alias or name for name, field in self._model.model_fields.items()}
+
+    def check_result(self, text: str) -> None:
+        """Raise InvalidInput where a result, JSON text, is not of the type that the function declares to return."""
+        if self._returns not in _ANYTHING and (why := self._misfit(text)) is not None:
+            raise InvalidInput(f"it is not what the task declares to return: {why}")
+
+    def check_completion(self, text: str) -> None:
+        """Check the result of a completing transaction: a function that returns None says nothing of it."""
+        if self._returns not in _NOTHING:
+            self.check_result(text)
+
+    def _misfit(self, text: str) -> str | None:
+        try:
+            self.returns.validate_json(text)
+        except ValidationError as error:
+            return str(error)
+        except Exception as error:  # noqa: BLE001 - a validator of somebody's: the work is done, whatever it raises
+            return f"{type(error).__name__}: {error}"
+        return None
 
     def decode(self, payload: str) -> dict[str, Any]:
         """Return the arguments in a payload of JSON text. Raises pydantic.ValidationError."""
@@ -88,8 +117,8 @@ def return_adapter(function: Callable[..., Any]) -> TypeAdapter[Any]:
 
     Raises ConfigurationError for an annotation that names something unknown.
     """
-    while isinstance(function, partial):
-        function = function.func
+    while isinstance(function, partial) or hasattr(function, "__wrapped__"):
+        function = function.func if isinstance(function, partial) else function.__wrapped__
     # The other annotations are not our business: `db: Connection` may well be imported for type checkers only.
     own = {name: kind for name, kind in getattr(function, "__annotations__", {}).items() if name == "return"}
     try:

@@ -10,16 +10,27 @@ from uuid import UUID
 
 from tenacity import Retrying, sleep_using_event
 
-from esteira.database import SyncConnection, SyncDatabase, translated
+from esteira.database import SyncConnection, SyncDatabase, sync_fetch_with
 from esteira.encoding import encode
 from esteira.errors import ConfigurationError, Interrupted
 from esteira.progress import Note, SyncProgress
 from esteira.retry import Retry
-from esteira.running import PATIENCE_SECONDS, Claimed, Step, Steps, check_progress, required, tries
+from esteira.running import (
+    COMPLETE,
+    HOLD,
+    PATIENCE_SECONDS,
+    SAVE_STEP,
+    STEPS,
+    Claimed,
+    Step,
+    Steps,
+    check_progress,
+    required,
+    tries,
+)
+from esteira.signature import Signature
 
 T = TypeVar("T")
-
-_SAVE_STEP = "select esteira.save_step(%s, %s, %s, %s, esteira.now() - %s::interval, %s::real)"
 
 
 class SyncContext:
@@ -29,8 +40,11 @@ class SyncContext:
     method raises Interrupted. Every method raises LeaseLost once the job was taken back, and DatabaseUnavailable.
     """
 
-    def __init__(self, job: Claimed, database: SyncDatabase, steps: Sequence[str] = ()) -> None:
+    def __init__(
+        self, job: Claimed, database: SyncDatabase, steps: Sequence[str] = (), signature: Signature | None = None
+    ) -> None:
         self._job = job
+        self._signature = signature
         self._database = database
         self._steps = Steps(steps)
         self._progress = SyncProgress(job, database)
@@ -70,7 +84,7 @@ class SyncContext:
         text, value = step.encode(self._call(function, retry))
         self.check()
         self._progress.flush()
-        if not self._database.fetchval(_SAVE_STEP, *self._checkpoint(step, text), patience=PATIENCE_SECONDS):
+        if not self._database.fetchval(SAVE_STEP, *self._checkpoint(step, text), patience=PATIENCE_SECONDS):
             raise self._job.lease_lost()
         return value  # type: ignore[no-any-return]
 
@@ -84,10 +98,10 @@ class SyncContext:
         if stored is not None:
             return step.decode(stored)  # type: ignore[no-any-return]
         self._progress.flush()
-        with self._database.transaction() as connection:
+        with self._database.acquire(patience=PATIENCE_SECONDS) as connection, connection.transaction():
             text, value = step.encode(function(connection))
             self.check()
-            if not _ask(connection, _SAVE_STEP, *self._checkpoint(step, text)):
+            if not _ask(connection, SAVE_STEP, *self._checkpoint(step, text)):
                 raise self._job.lease_lost()
         return value  # type: ignore[no-any-return]
 
@@ -101,14 +115,13 @@ class SyncContext:
         self._check()
         self._progress.flush()
         token = (self._job.id, self._job.attempt)
-        with self._steps.completing(), self._database.transaction() as connection:
-            if not _ask(connection, "select esteira.hold(%s, %s)", *token):
+        lent = self._database.acquire(patience=PATIENCE_SECONDS)
+        with self._steps.completing(), lent as connection, connection.transaction():
+            if not _ask(connection, HOLD, *token):
                 raise self._job.lease_lost()
-            tx = SyncTransaction(connection)
+            tx = SyncTransaction(connection, self._signature)
             yield tx
-            result = required(tx.result)
-            complete = "select esteira.complete(array[%s::uuid], array[%s::integer], array[%s::jsonb])"
-            if not _ask(connection, complete, *token, result):
+            if not _ask(connection, COMPLETE, *token, required(tx.result)):
                 raise self._job.lease_lost()
         self.completed = True
 
@@ -144,10 +157,9 @@ class SyncContext:
         """Return the result that an earlier attempt stored; otherwise show that the step begins."""
         if self._steps.finished is None:
             # A first attempt has none.
-            rows = [] if self._job.attempt == 1 else self._database.fetchall(
-                "select name, result::text from esteira.step where job_id = %s", self._job.id, patience=PATIENCE_SECONDS
-            )  # fmt: skip
-            self._steps.remember({row[0]: row[1] for row in rows})
+            first = self._job.attempt == 1
+            rows = [] if first else self._database.fetch(STEPS, self._job.id, patience=PATIENCE_SECONDS)
+            self._steps.remember({row["name"]: row["result"] for row in rows})
         stored = self._steps.finished.get(name) if self._steps.finished else None
         if stored is None:
             self._progress.note(Note(step=name))
@@ -172,8 +184,9 @@ class SyncContext:
 class SyncTransaction:
     """The completing transaction: SQL on its psycopg connection, and `complete`. Placeholders are %s."""
 
-    def __init__(self, connection: SyncConnection) -> None:
+    def __init__(self, connection: SyncConnection, signature: Signature | None = None) -> None:
         self.connection = connection
+        self._signature = signature
         self.result: str | None = None
 
     def execute(self, query: str, *args: object) -> Any:
@@ -181,11 +194,16 @@ class SyncTransaction:
         return self.connection.execute(query.encode(), args or None)
 
     def complete(self, value: Any = None) -> None:
-        """Set the job's result; it is stored when the block ends. Raises InvalidInput where it has no JSON form."""
-        self.result = encode(value)
+        """Set the job's result; it is stored when the block ends.
+
+        Raises InvalidInput where it has no JSON form or is not what the task declares to return (None: nothing).
+        """
+        text = encode(value)
+        if self._signature is not None:
+            self._signature.check_completion(text)
+        self.result = text
 
 
-def _ask(connection: SyncConnection, query: str, *args: object) -> Any:
-    with translated():
-        row = connection.execute(query.encode(), args).fetchone()
-    return None if row is None else row[0]
+def _ask(connection: SyncConnection, statement: str, *args: object) -> Any:
+    rows: Sequence[Any] = sync_fetch_with(connection, statement, *args)
+    return next(iter(rows[0].values())) if rows else None

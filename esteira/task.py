@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, get_args
 
 from pydantic import BaseModel
 
-from esteira.client import Handle, NewJob
 from esteira.context import Context
 from esteira.errors import ConfigurationError
+from esteira.handle import Handle
 from esteira.job import Priority
+from esteira.new_job import NewJob
 from esteira.retry import Retry
 from esteira.signature import Signature
 from esteira.sync_context import SyncContext
+from esteira.unique import Unique
 
 if TYPE_CHECKING:
     from esteira.app import App
-    from esteira.database import Connection
+    from esteira.database import CallersConnection, SyncCallersConnection
+    from esteira.sync_handle import SyncHandle
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Executor = Literal["async", "thread", "process"]
+Payload = BaseModel | Mapping[str, Any] | None
 # The database has the last word: which letters and digits a name may hold depends on its locale.
 _NAME = re.compile(r"\w[\w.:/-]{0,99}")
 
@@ -38,6 +42,7 @@ class Policy:
     priority: Priority
     retry: Retry
     timeout: timedelta
+    unique: Unique | None
     executor: Executor
     steps: tuple[str, ...]
     version: int
@@ -54,7 +59,7 @@ class Policy:
 
 
 class Task(Generic[P, R]):
-    """A function that workers run. Called, it still is the plain function."""
+    """A function that workers run. Called, it still is that function."""
 
     def __init__(self, app: App, name: str, function: Callable[P, Any], policy: Policy) -> None:
         self.app = app
@@ -70,28 +75,42 @@ class Task(Generic[P, R]):
             raise ConfigurationError(f'{name}: {kind} in the executor "async"')
         contexts = (Context, SyncContext) if asynchronous else (SyncContext, Context)
         self.signature = Signature(function, *contexts)
+        if policy.unique is not None and (unknown := set(policy.unique.fields) - self.signature.payload_fields):
+            known = ", ".join(sorted(self.signature.payload_fields)) or "none"
+            raise ConfigurationError(
+                f"{name}: unique: {', '.join(sorted(unknown))} is no field of the payload: {known}"
+            )
         self.__doc__ = function.__doc__
         self.__wrapped__ = function
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
-        """Call the function itself, for unit tests and for other code."""
-        return self.function(*args, **kwargs)
 
     def __repr__(self) -> str:
         return f"Task({self.name!r})"
 
     async def enqueue(
-        self, payload: BaseModel | Mapping[str, Any] | None = None, *, db: Connection | None = None, **options: Any
+        self, payload: Payload = None, *, db: CallersConnection | None = None, **options: Any
     ) -> Handle[R]:
         """Validate the payload and enqueue a job.
 
-        options: queue, priority, delay, run_at, retry, timeout, metadata, tags, as in NewJob.
-        db: an asyncpg connection; the job then exists if and only if the caller's transaction on it commits.
+        options: queue, priority, delay, run_at, retry, timeout, metadata, tags, expires_at, unique_key, on_conflict,
+        idempotency_key, as in NewJob.
+        db: a connection of the caller's: asyncpg's, psycopg's AsyncConnection, or SQLAlchemy's AsyncConnection or
+        AsyncSession; the job then exists if and only if the transaction on it commits.
         Raises InvalidInput for a payload that does not fit.
         """
-        new = NewJob(self.name, self.signature.encode(payload), **options)
-        client = self.app.client
-        return Handle((await client.enqueue_many([new], db=db))[0], client, self.signature.returns)
+        return await self.app.client.enqueue(self, payload, db=db, **options)
+
+    def enqueue_sync(
+        self, payload: Payload = None, *, db: SyncCallersConnection | None = None, **options: Any
+    ) -> SyncHandle[R]:
+        """Validate the payload and enqueue a job, from plain code; as `enqueue`, but for the handle, and for `db`.
+
+        db: a connection of the caller's: psycopg's, or SQLAlchemy's Connection or Session.
+        """
+        return self.app.sync_client.enqueue(self, payload, db=db, **options)
+
+    def new_job(self, payload: Payload = None, **options: Any) -> NewJob:
+        """Validate the payload and return a job of this task, for a client's `enqueue_many`. Raises InvalidInput."""
+        return NewJob(self.name, self.signature.encode(payload), **options)
 
     def declaration(self) -> dict[str, Any]:
         """Return what a worker tells the database of this task. Durations are seconds."""
@@ -108,7 +127,25 @@ class Task(Generic[P, R]):
             "executor": policy.executor,
             "steps": list(policy.steps),
             "payload_schema": self.signature.payload_schema,
+            "unique_fields": None if policy.unique is None else list(policy.unique.fields),
+            "unique_on_conflict": None if policy.unique is None else policy.unique.on_conflict,
         }
+
+
+class AsyncTask(Task[P, R]):
+    """A task whose function is asynchronous."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        """Call the function itself, for unit tests and for other code."""
+        return self.function(*args, **kwargs)  # type: ignore[no-any-return]
+
+
+class PlainTask(Task[P, R]):
+    """A task whose function is a plain one."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function itself, for unit tests and for other code."""
+        return self.function(*args, **kwargs)  # type: ignore[no-any-return]
 
 
 def check_name(name: str) -> None:

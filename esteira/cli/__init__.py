@@ -3,10 +3,14 @@
 - exits.py: exit codes and errors
 - options.py: what commands have in common
 - session.py: the client, and where output goes
-- enqueue.py, jobs.py, workers.py: the commands of people who have the database's address
+- enqueue.py, lines.py: enqueue
+- jobs.py, report.py: status, jobs, explain
+- acts.py, bulk.py, choice.py: cancel, retry, discard, edit; by id, or by filter
+- queues.py, workers.py: queues, tasks, workers, and their pauses and ends
+- doctor.py: what is wrong with an installation
 - processes.py: serve, worker, migrate
 - dev.py, child.py, readiness.py: everything at once, for development
-- views.py, text.py: how a job looks in a terminal
+- views.py, tables.py, text.py: how it all looks in a terminal
 
 What a command needs it imports when it runs: `esteira --help` and a mistyped option answer at once.
 """
@@ -15,7 +19,7 @@ from typing import Annotated
 
 import typer
 
-from esteira.cli import dev, enqueue, jobs, processes, workers
+from esteira.cli import acts, dev, doctor, enqueue, jobs, processes, queues, workers
 from esteira.cli.exits import EPILOG, Commands
 
 
@@ -55,10 +59,19 @@ for command in (
     enqueue.enqueue,
     jobs.status,
     jobs.jobs,
-    jobs.cancel,
-    jobs.retry,
     jobs.explain,
+    acts.cancel,
+    acts.retry,
+    acts.discard,
+    acts.edit,
+    queues.queues,
+    queues.pause,
+    queues.resume,
+    queues.purge,
+    queues.tasks,
     workers.workers,
+    workers.drain,
+    doctor.doctor,
 ):
     app.command()(command)
 

@@ -44,7 +44,7 @@ class ProcessEndedError(Exception):
 
 def dev(
     port: Annotated[
-        int | None, option("The service's port. (default: ESTEIRA_PORT, else 8000)", min=1, max=65535)
+        int | None, option("The service's port. (default: ESTEIRA_PORT, else 8000)", metavar="PORT", min=1, max=65535)
     ] = None,
     data: Annotated[
         Path, option("Where the embedded PostgreSQL keeps its data. (default: .esteira)", metavar="DIR")

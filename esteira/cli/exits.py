@@ -10,15 +10,20 @@ import typer
 from typer.core import TyperGroup
 
 from esteira.errors import (
+    Changed,
     ConfigurationError,
     DatabaseUnavailable,
     EsteiraError,
+    IdempotencyMismatch,
     IllegalTransition,
     InvalidInput,
     JobCancelled,
     JobFailed,
     JobNotFound,
+    KeyInFlight,
+    UniqueConflict,
     UnknownTask,
+    UnknownWorker,
 )
 
 if TYPE_CHECKING:
@@ -36,19 +41,21 @@ class Exit(IntEnum):
     DATABASE = 5
     CANCELLED = 6
     PROCESS_ENDED = 7
+    CONFLICT = 8
     INTERRUPTED = 130
 
 
 MEANINGS = {
     Exit.FINE: "all went well",
-    Exit.DEAD: "the awaited job is dead; or a defect of Esteira, with a traceback",
+    Exit.DEAD: "the awaited job is dead; `doctor` found a problem; or a defect",
     Exit.USAGE: "an option, an argument, a setting or a value makes no sense",
-    Exit.NOT_FOUND: "no job has this id",
+    Exit.NOT_FOUND: "no such job, task or worker",
     Exit.WRONG_STATUS: "the job's status does not allow it",
     Exit.DATABASE: "the database is unavailable, or its schema is not this version's",
     Exit.CANCELLED: "the awaited job was cancelled",
     Exit.PROCESS_ENDED: "a process of `esteira dev` ended by itself",
-    Exit.INTERRUPTED: "interrupted while waiting (Ctrl-C)",
+    Exit.CONFLICT: "another job has the unique or idempotency key",
+    Exit.INTERRUPTED: "interrupted (Ctrl-C), or not confirmed",
 }
 EPILOG = "\n".join(["Exit codes:", *(f"{code.value:>3}  {meaning}" for code, meaning in MEANINGS.items())])
 
@@ -59,7 +66,12 @@ _CODES: tuple[tuple[type[EsteiraError], Exit], ...] = (
     (JobCancelled, Exit.CANCELLED),
     (ConfigurationError, Exit.USAGE),
     (InvalidInput, Exit.USAGE),
-    (UnknownTask, Exit.USAGE),
+    (UnknownTask, Exit.NOT_FOUND),
+    (UnknownWorker, Exit.NOT_FOUND),
+    (UniqueConflict, Exit.CONFLICT),
+    (IdempotencyMismatch, Exit.CONFLICT),
+    (KeyInFlight, Exit.CONFLICT),
+    (Changed, Exit.CONFLICT),
     # Whatever else goes wrong here goes wrong with the database: it is away, too old, or does not start.
     (EsteiraError, Exit.DATABASE),
 )
@@ -69,8 +81,12 @@ _NEXT: dict[type[EsteiraError], str] = {
     JobFailed: "`esteira status {id}` shows its attempts, `esteira retry {id}` gives it another life",
     JobCancelled: "`esteira retry {id}` gives it another life",
     IllegalTransition: "`esteira status {id}` shows it",
+    UniqueConflict: "`esteira status {id}` shows it; with --on-conflict return it is the answer",
+    IdempotencyMismatch: "`esteira status {id}` shows it; another request needs another key",
+    UnknownTask: "`esteira tasks` lists those that are declared",
+    UnknownWorker: "`esteira workers` lists those that are there",
 }
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_JOB = re.compile(r"job ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 
 class Commands(TyperGroup):
@@ -104,6 +120,6 @@ def sentence(error: EsteiraError) -> str:
     step = _NEXT.get(type(error))
     if step is None:
         return text
-    # All errors about a job begin with its id, those from the database too, which carry nothing but their text.
-    named = _UUID.search(text)
-    return f"{re.sub(r'[.;]$', '', text)}: {step.format(id=named.group() if named else 'ID')}"
+    # All errors about a job name it so, those from the database too, which carry nothing but their text.
+    named = _JOB.search(text)
+    return f"{re.sub(r'[.;]$', '', text)}: {step.format(id=named[1] if named else 'ID')}"

@@ -1,14 +1,14 @@
-"""Commands about jobs: look at them, cancel them, try them again."""
+"""Commands that look at jobs."""
 
 import contextlib
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from esteira.cli.choice import job_filter
 from esteira.cli.exits import code_of_end
-from esteira.cli.options import DatabaseUrl, JobId, Json, option, split
+from esteira.cli.options import DatabaseUrl, JobId, Json, option, spread
 from esteira.cli.session import ask, console, print_json
-from esteira.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -16,13 +16,9 @@ if TYPE_CHECKING:
     from esteira.cli.report import JobReport
     from esteira.client import Client
     from esteira.job import Job
-    from esteira.queries import JobFilter
+    from esteira.queries import JobFilter, Page
 
 Watch = Annotated[bool, option("Show it live.", "--watch", "-w")]
-Statuses = Annotated[
-    list[str] | None,
-    option("Only these: queued, running, waiting, completed, dead, cancelled. Repeat it, or use commas."),
-]
 
 
 def status(job_id: JobId, watch: Watch = False, as_json: Json = False, database_url: DatabaseUrl = None) -> None:
@@ -46,12 +42,17 @@ def status(job_id: JobId, watch: Watch = False, as_json: Json = False, database_
         console().print(job_view(report))
 
 
+@spread(wanted=job_filter)
 def jobs(
-    status: Statuses = None,
-    queue: Annotated[str | None, option("Only of this queue.")] = None,
-    task: Annotated[str | None, option("Only of this task.")] = None,
-    stuck: Annotated[bool, option("Only those that run too long, or that nobody claims.", "--stuck")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many, the newest first.")] = 50,
+    wanted: "JobFilter",
+    sort: Annotated[
+        Literal["-created_at", "created_at", "-finished_at", "finished_at"],
+        option(
+            "created_at or finished_at; with a - in front the latest first. (default: -created_at)", metavar="ORDER"
+        ),
+    ] = "-created_at",
+    limit: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="At most so many.")] = 50,
+    count: Annotated[bool, option("Print only how many there are.", "--count")] = False,
     watch: Annotated[bool, option("Show them live, until Ctrl-C.", "--watch", "-w")] = False,
     as_json: Json = False,
     database_url: DatabaseUrl = None,
@@ -61,43 +62,32 @@ def jobs(
     `esteira jobs --status queued,waiting` lists what is pending.
     With --watch --json each job that is new on the list, or has changed, is a line.
     """
-    from esteira.queries import JobFilter
+    from esteira.queries import Page
 
-    wanted = JobFilter(status=_statuses(status), queue=queue, task=task, stuck=stuck, limit=limit)
-    if watch:
+    page = Page(sort=sort, limit=limit)
+    if count:
+        number = ask(database_url, lambda client: client.count(wanted))
+        print_json({"count": number}) if as_json else typer.echo(number)
+    elif watch:
         # Ctrl-C is how a live list ends.
         with contextlib.suppress(KeyboardInterrupt):
-            ask(database_url, lambda client: _watch_jobs(client, wanted, as_json=as_json))
-        return
-    found = ask(database_url, lambda client: client.jobs(wanted))
+            ask(database_url, lambda client: _watch_jobs(client, wanted, page, as_json=as_json))
+    else:
+        _list(ask(database_url, lambda client: client.jobs(wanted, page)), limit, as_json=as_json)
+
+
+def _list(found: "list[Job]", limit: int, *, as_json: bool) -> None:
     if as_json:
         from esteira.cli.report import listed
 
         print_json([listed(job) for job in found])
-    else:
-        from esteira.cli.views import jobs_view
+        return
+    from esteira.cli.tables import jobs_view
 
-        screen = console()
-        screen.print(jobs_view(found, screen.width))
-
-
-def cancel(job_id: JobId, as_json: Json = False, database_url: DatabaseUrl = None) -> None:
-    """Cancel a job, or ask it to stop if it runs.
-
-    The exit code is 4 where it has ended already.
-    """
-    job = ask(database_url, lambda client: client.cancel(job_id))
-    asked = f"asked job {job.id} to stop; `esteira status {job.id} --watch` shows when it has"
-    _answer(job, f"job {job.id} is cancelled" if job.done else asked, as_json=as_json)
-
-
-def retry(job_id: JobId, as_json: Json = False, database_url: DatabaseUrl = None) -> None:
-    """Give a dead or cancelled job another life.
-
-    Steps that it finished are not run again. The exit code is 4 for a job in any other status.
-    """
-    job = ask(database_url, lambda client: client.retry(job_id))
-    _answer(job, f"job {job.id} is {job.status} again, in its life {job.generation}", as_json=as_json)
+    screen = console()
+    screen.print(jobs_view(found, screen.width))
+    if len(found) == limit and screen.is_terminal:
+        typer.echo(f"These are {limit}; --limit shows more, --count says how many there are.", err=True)
 
 
 def explain(job_id: JobId, as_json: Json = False, database_url: DatabaseUrl = None) -> None:
@@ -135,36 +125,18 @@ async def watch_job(client: "Client", job_id: "UUID", *, as_json: bool, stderr: 
     return report
 
 
-async def _watch_jobs(client: "Client", wanted: "JobFilter", *, as_json: bool) -> None:
+async def _watch_jobs(client: "Client", wanted: "JobFilter", page: "Page", *, as_json: bool) -> None:
     from rich.live import Live
 
     from esteira.cli.report import Changes, listed, pages
-    from esteira.cli.views import jobs_view
+    from esteira.cli.tables import jobs_view
 
     changes, screen = Changes(), console()
     live = Live(console=screen, auto_refresh=False)
     with contextlib.nullcontext() if as_json else live:
-        async for page in pages(client, wanted):
+        async for found in pages(client, wanted, page):
             if not as_json:
-                live.update(jobs_view(page, screen.width), refresh=True)
+                live.update(jobs_view(found, screen.width), refresh=True)
                 continue
-            for job in changes.of(page):
+            for job in changes.of(found):
                 print_json(listed(job))
-
-
-def _answer(job: "Job", text: str, *, as_json: bool) -> None:
-    if as_json:
-        print_json(job)
-    else:
-        typer.echo(text)
-
-
-def _statuses(given: list[str] | None) -> tuple[str, ...] | None:
-    from typing import get_args
-
-    from esteira.job import Status
-
-    wanted = split(given)
-    for unknown in set(wanted or ()) - set(get_args(Status)):
-        raise ConfigurationError(f'"{unknown}" is no status: use one of {", ".join(get_args(Status))}')
-    return wanted

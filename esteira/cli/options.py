@@ -1,7 +1,9 @@
 """Options and arguments that several commands share, and how values are read from them."""
 
-from collections.abc import Iterable
-from datetime import datetime
+import inspect
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from functools import wraps
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -11,7 +13,9 @@ from esteira.errors import ConfigurationError, InvalidInput
 
 
 def option(text: str, *flags: str, **rest: Any) -> Any:
-    """Describe an option, whose default is in its text or is none."""
+    """Describe an option, whose default is in its text or is none; with its flags named and no metavar, a switch."""
+    if flags:
+        rest.setdefault("metavar", "")
     return typer.Option(*flags, help=text, show_default=False, **rest)
 
 
@@ -27,6 +31,33 @@ Tasks = Annotated[
 MoreTasks = Annotated[
     list[str] | None, typer.Argument(metavar="MODULE", help="Further modules after --tasks.", show_default=False)
 ]
+Yes = Annotated[bool, option("Do not ask.", "--yes", "-y")]
+
+
+def spread(**groups: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command whole groups of options: a parameter is what its group makes of them.
+
+    `@spread(wanted=job_filter)` puts the parameters of job_filter in the place of the command's parameter `wanted`.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = inspect.signature(command)
+        options = {name: inspect.signature(group).parameters for name, group in groups.items()}
+        parameters = [
+            part for given in own.parameters.values() for part in options.get(given.name, {given.name: given}).values()
+        ]
+
+        @wraps(command)
+        def run(**given: Any) -> None:
+            for name, group in groups.items():
+                given[name] = group(**{part: given.pop(part) for part in options[name]})
+            command(**given)
+
+        run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {part.name: part.annotation for part in parameters}
+        return run
+
+    return decorate
 
 
 def split(values: Iterable[str] | None) -> tuple[str, ...] | None:
@@ -55,7 +86,20 @@ def moment(text: str | None) -> datetime | None:
     return when
 
 
-def json_value(text: str) -> Any:
+def past(text: str | None) -> datetime | None:
+    """Read a time, or a duration as so long ago. Raises ConfigurationError."""
+    from esteira.durations import to_timedelta
+
+    try:
+        return moment(text)
+    except ConfigurationError:
+        # What begins as a date does was meant to be one.
+        if text is None or text[4:5] == "-":
+            raise
+    return datetime.now(UTC) - to_timedelta(text)
+
+
+def json_value(text: str | bytes, what: str = "the payload") -> Any:
     """Read JSON, from stdin where the text is "-". Raises InvalidInput."""
     from pydantic_core import from_json
 
@@ -63,4 +107,14 @@ def json_value(text: str) -> Any:
     try:
         return from_json(raw, allow_inf_nan=False)
     except ValueError as error:
-        raise InvalidInput(f"the payload is not JSON ({error}): write it as in '{{\"id\": 1}}'") from None
+        raise InvalidInput(f"{what} is not JSON ({error}): write it as in '{{\"id\": 1}}'") from None
+
+
+def json_object(text: str | None, what: str) -> dict[str, Any] | None:
+    """Read a JSON object. Raises InvalidInput."""
+    if text is None:
+        return None
+    value = json_value(text, what)
+    if not isinstance(value, dict):
+        raise InvalidInput(f"{what} is no JSON object: write it as in '{{\"customer\": 7}}'")
+    return value

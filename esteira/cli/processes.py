@@ -13,8 +13,12 @@ STARTING_SECONDS = 5.0
 
 
 def serve(
-    host: Annotated[str | None, option("Where to listen. (default: ESTEIRA_HOST, else 127.0.0.1)")] = None,
-    port: Annotated[int | None, option("The port. (default: ESTEIRA_PORT, else 8000)", min=0, max=65535)] = None,
+    host: Annotated[
+        str | None, option("Where to listen. (default: ESTEIRA_HOST, else 127.0.0.1)", metavar="HOST")
+    ] = None,
+    port: Annotated[
+        int | None, option("The port. (default: ESTEIRA_PORT, else 8000)", metavar="PORT", min=0, max=65535)
+    ] = None,
     database_url: DatabaseUrl = None,
 ) -> None:
     """Serve the HTTP interface, until SIGTERM or Ctrl-C."""
@@ -31,9 +35,11 @@ def worker(
     queues: Annotated[
         list[str] | None, option("Only these; repeat it, or use commas. (default: all)", metavar="QUEUE")
     ] = None,
-    processes: Annotated[int | None, option("Engine processes. (default: ESTEIRA_PROCESSES, else 1)", min=1)] = None,
+    processes: Annotated[
+        int | None, option("Engine processes. (default: ESTEIRA_PROCESSES, else 1)", metavar="N", min=1)
+    ] = None,
     slots: Annotated[
-        int | None, option("Jobs at once in each engine. (default: ESTEIRA_SLOTS, else 10)", min=1)
+        int | None, option("Jobs at once in each engine. (default: ESTEIRA_SLOTS, else 10)", metavar="N", min=1)
     ] = None,
     drain: Annotated[
         str | None, option("How long running jobs may go on after SIGTERM. (default: 30s)", metavar="DURATION")

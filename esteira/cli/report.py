@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from esteira.client import Client
-    from esteira.queries import JobFilter
+    from esteira.queries import JobFilter, Page
 
 REFRESH_SECONDS = 0.5
 
@@ -47,10 +47,10 @@ async def reports(client: Client, job_id: UUID) -> AsyncIterator[JobReport]:
         await asyncio.sleep(REFRESH_SECONDS)
 
 
-async def pages(client: Client, wanted: JobFilter) -> AsyncIterator[list[Job]]:
+async def pages(client: Client, wanted: JobFilter, page: Page) -> AsyncIterator[list[Job]]:
     """Read a page of jobs twice a second, for ever."""
     while True:
-        yield await client.jobs(wanted)
+        yield await client.jobs(wanted, page)
         await asyncio.sleep(REFRESH_SECONDS)
 
 

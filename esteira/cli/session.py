@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
+from esteira.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -42,6 +44,23 @@ def ask(database_url: str | None, question: Callable[[Client], Awaitable[T]]) ->
             return await question(client)
 
     return asyncio.run(answer())
+
+
+def confirm(what: str, *, yes: bool) -> None:
+    """Ask on the terminal whether to do it. Raises ConfigurationError where there is none and --yes was not said."""
+    from esteira.cli.exits import Exit
+
+    if yes:
+        return
+    if not is_terminal():
+        raise ConfigurationError(f"this would {what}: say --yes")
+    if not typer.confirm(f"{what[0].upper()}{what[1:]}?", err=True):
+        raise typer.Exit(Exit.INTERRUPTED)
+
+
+def is_terminal() -> bool:
+    """Tell whether there is somebody to ask."""
+    return sys.stdin.isatty()
 
 
 def print_json(value: Any) -> None:

@@ -17,6 +17,7 @@ STYLES = {
     "dead": "bold red",
     "cancelled": "yellow",
     "alive": "green",
+    "draining": "cyan",
     "silent": "yellow",
     "lost": "bold red",
     "stopped": "dim",

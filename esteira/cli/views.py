@@ -1,9 +1,8 @@
-"""What the commands draw: a job, a list of jobs, a list of workers."""
+"""What the commands draw of one job."""
 
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
@@ -12,16 +11,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from esteira.cli.text import duration, plain, rough, since, word
+from esteira.cli.text import duration, plain, since, word
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from esteira.cli.report import JobReport
-    from esteira.job import Attempt, Job, JobError, Worker
+    from esteira.job import Attempt, Job, JobError
 
-# Narrower than this, a list shows what identifies a job and how it is, and leaves the rest out.
-WIDE = 110
 RESULT_LINES = 24
 
 
@@ -41,50 +38,6 @@ def job_view(report: JobReport) -> RenderableType:
     if report.status == "completed" and report.result is not None:
         parts.append(_result(report.result))
     return Group(*parts)
-
-
-def jobs_view(jobs: Sequence[Job], width: int) -> RenderableType:
-    """Draw a list of jobs for a terminal of `width` columns."""
-    if not jobs:
-        return Text("no such jobs", style="dim")
-    now = datetime.now(UTC)
-    wide = width >= WIDE
-    table = _table("id", "status", "task", "done", "age", *(("failures", "queue", "note") if wide else ()))
-    for job in jobs:
-        age = Text(rough(since(job.created_at, now)))
-        always = (Text(str(job.id)), word(job.status), plain(job.task), Text(f"{job.progress:.0%}"), age)
-        extra = (Text(f"{job.failures}/{job.max_attempts}"), plain(job.queue), _note(job, now))
-        table.add_row(*always, *(extra if wide else ()))
-    return table
-
-
-def workers_view(workers: Sequence[Worker], width: int) -> RenderableType:
-    """Draw a list of workers for a terminal of `width` columns."""
-    if not workers:
-        return Text("no worker has been here in the last day; start one: esteira worker --tasks MODULE")
-    wide = width >= WIDE
-    extra_columns = ("engines", "version", "queues", "tasks") if wide else ()
-    table = _table("id", "state", "where", "running", "beat", *extra_columns)
-    for worker in workers:
-        always = (
-            Text(str(worker.id)),
-            word(worker.state),
-            plain(f"{worker.hostname}:{worker.pid}"),
-            Text(f"{worker.running}/{worker.slots}"),
-            Text(rough(worker.silent_for_seconds)),
-        )
-        queues = "all" if worker.queues is None else ", ".join(worker.queues)
-        extra = (Text(str(worker.engines)), plain(worker.version), plain(queues), plain(", ".join(worker.tasks)))
-        table.add_row(*always, *(extra if wide else ()))
-    return table
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for column in columns:
-        # An id that is cut is worth nothing.
-        table.add_column(column, no_wrap=True, overflow="ellipsis", min_width=36 if column == "id" else None)
-    return table
 
 
 def _title(job: Job) -> Text:
@@ -157,15 +110,3 @@ def _result(result: Any) -> RenderableType:
     lines = json.dumps(result, indent=2, ensure_ascii=False).splitlines()
     cut = [*lines[:RESULT_LINES], f"… {len(lines) - RESULT_LINES} more lines: --json shows all"]
     return Text.assemble(("result  ", "bold green"), plain("\n".join(lines if len(lines) <= RESULT_LINES else cut)))
-
-
-def _note(job: Job, now: datetime) -> Text:
-    if job.status == "queued" and job.run_at > now:
-        return Text(f"in {rough(since(now, job.run_at))}")
-    if job.cancel_requested_at is not None and not job.done:
-        return Text("asked to stop", style="yellow")
-    if job.status == "running":
-        return plain(": ".join(part for part in (job.current_step, job.progress_message) if part))
-    if job.status == "dead" and job.error is not None:
-        return plain(f"{job.error.type}: {job.error.message}".split("\n")[0], "red")
-    return Text()

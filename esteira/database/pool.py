@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
+from pydantic_core import from_json
 from sqlalchemy import Select, make_url
 from tenacity import AsyncRetrying
 
@@ -102,7 +103,7 @@ class Database:
         patience: seconds for which it is sent again where the database is away; only for what may happen twice.
         Serialization failures and deadlocks are always sent again, since they stored nothing.
         """
-        statement, parameters = _compile(query, args)
+        statement, parameters = compiled(query, args)
         with translated():
             try:
                 return await self._fetch(statement, parameters)
@@ -123,6 +124,12 @@ class Database:
         """Run one statement and return the first value of its first row."""
         row = await self.fetchrow(query, *args, patience=patience)
         return None if row is None else row[0]
+
+    async def estimate(self, query: Select[Any], *, patience: float = 0) -> int:
+        """Return how many rows the planner thinks that a query has."""
+        statement, parameters = compiled(query, ())
+        plan = await self.fetchval(f"explain (format json) {statement}", *parameters, patience=patience)
+        return int(from_json(plan)[0]["Plan"]["Plan Rows"])
 
     async def _fetch(self, statement: str, parameters: Sequence[object]) -> list[Record]:
         pool = await self._open()
@@ -218,7 +225,8 @@ async def _keep_alive(connection: Any) -> None:
             raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
-def _compile(query: str | Select[Any], args: Sequence[object]) -> tuple[str, Sequence[object]]:
+def compiled(query: str | Select[Any], args: Sequence[object]) -> tuple[str, Sequence[object]]:
+    """Return a statement and its parameters, of which SQLAlchemy's have theirs inside."""
     if isinstance(query, str):
         return query, args
     compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})

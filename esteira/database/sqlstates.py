@@ -7,18 +7,37 @@ from contextlib import contextmanager
 
 import asyncpg
 import psycopg
+from sqlalchemy.exc import DBAPIError
 
 from esteira.errors import (
+    Changed,
     ConfigurationError,
     DatabaseUnavailable,
     EsteiraError,
+    IdempotencyMismatch,
     IllegalTransition,
     InvalidInput,
+    JobGone,
     JobNotFound,
+    KeyInFlight,
     SchemaMismatch,
+    UniqueConflict,
+    UnknownTask,
+    UnknownWorker,
 )
 
-_OURS: dict[str, type[EsteiraError]] = {"ES001": JobNotFound, "ES002": IllegalTransition, "ES004": InvalidInput}
+OURS: dict[str, type[EsteiraError]] = {
+    "ES001": JobNotFound,
+    "ES002": IllegalTransition,
+    "ES003": UniqueConflict,
+    "ES004": InvalidInput,
+    "ES005": JobGone,
+    "ES006": IdempotencyMismatch,
+    "ES007": KeyInFlight,
+    "ES008": Changed,
+    "ES009": UnknownTask,
+    "ES010": UnknownWorker,
+}
 # Connection lost, no login, no such database, the server shutting down or starting, out of its resources, a session
 # ended for being idle or slow, read-only (a standby after a failover).
 _GONE = ("08", "28", "3D000", "57P0", "53", "25P03", "25P04", "25006")
@@ -29,7 +48,7 @@ _TRANSIENT = ("40001", "40P01", "55P03")
 
 def sqlstate_of(error: BaseException) -> str | None:
     """Return the five characters that Postgres gave, or None."""
-    return getattr(error, "sqlstate", None)
+    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
 
 
 def is_transient(error: BaseException) -> bool:
@@ -39,20 +58,29 @@ def is_transient(error: BaseException) -> bool:
 
 def translate(error: BaseException) -> EsteiraError | None:
     """Return our exception for the driver's, or None where it is a bug and should show as what it is."""
+    lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    error = _unwrapped(error)
     text = _first_line(error)
     state = sqlstate_of(error) or ""
-    if state in _OURS:
-        return _OURS[state](text)
-    if is_lost_connection(error) or isinstance(error, OSError | TimeoutError):
+    if state in OURS:
+        return OURS[state](text)
+    if lost or is_lost_connection(error) or isinstance(error, OSError | TimeoutError):
         return DatabaseUnavailable(text)
-    # What psycopg itself finds wrong with a value has no SQLSTATE.
-    if state.startswith(_BAD_DATA) or (not state and isinstance(error, psycopg.DataError)):
+    # What psycopg itself finds wrong with a value has no SQLSTATE; half a surrogate pair does not get that far.
+    if state.startswith(_BAD_DATA) or (not state and isinstance(error, psycopg.DataError | UnicodeEncodeError)):
         return InvalidInput(text)
     if state in ("3F000", "42P01", "42883"):
         return SchemaMismatch(f"{text}: run `esteira migrate`")
     if isinstance(error, asyncpg.exceptions.ClientConfigurationError):
         return ConfigurationError(f"{text}; write the database's URL as postgresql://user:password@host/database")
     return None
+
+
+def _unwrapped(error: BaseException) -> BaseException:
+    """Look through SQLAlchemy, and through what it puts between itself and asyncpg."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        return error.orig.__cause__ or error.orig
+    return error
 
 
 def is_lost_connection(error: BaseException) -> bool:
@@ -68,7 +96,7 @@ def is_lost_connection(error: BaseException) -> bool:
 
 
 _DRIVERS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, psycopg.Error)
-_FAILURES = (*_DRIVERS, OSError, TimeoutError)
+_FAILURES = (*_DRIVERS, DBAPIError, OSError, TimeoutError, UnicodeEncodeError)
 
 
 @contextmanager

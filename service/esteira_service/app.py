@@ -12,10 +12,20 @@ from fastapi.routing import APIRoute
 from esteira.settings import Settings
 from esteira_service.handlers import add_handlers
 from esteira_service.openapi import DESCRIPTION, add_schemas
-from esteira_service.routes import health, jobs, queues, workers
+from esteira_service.routes import acts, enqueue, health, jobs, listing, queues, stats, tasks, workers
 from esteira_service.state import open_state
 
-_ROUTERS = (jobs.router, queues.router, workers.router, health.router)
+_ROUTERS = (
+    enqueue.router,
+    jobs.router,
+    listing.router,
+    acts.router,
+    queues.router,
+    tasks.router,
+    workers.router,
+    stats.router,
+    health.router,
+)
 
 
 def create_app(settings: Settings) -> FastAPI:

@@ -1,7 +1,8 @@
-"""Read a request's body: bounded in size, of the right type, and nothing in it that Postgres cannot store."""
+"""Read a request's body: bounded in size and time, of the right type, and with nothing that Postgres cannot store."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ from esteira_service.unstorable import MAX_DEPTH, find_unstorable, find_unstorab
 M = TypeVar("M", bound=BaseModel)
 
 MAX_BYTES = 1 << 20
+DEADLINE_SECONDS = 30.0
 # Nothing that Postgres refuses can stand in a body without one of these, or without so many brackets. Looking for them
 # costs a fraction of what walking through every value does.
 _SUSPECT = re.compile(rb"\\u0000|NaN|Infinity|[0-9][eE]\+?[0-9]{3}")
@@ -24,17 +26,28 @@ _SUSPECT = re.compile(rb"\\u0000|NaN|Infinity|[0-9][eE]\+?[0-9]{3}")
 async def read_model(request: Request, model: type[M]) -> M:
     """Read the body as this model.
 
-    Refuses with MALFORMED_JSON, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE or INVALID_INPUT.
+    Refuses with MALFORMED_JSON, REQUEST_TIMEOUT, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE or INVALID_INPUT.
     """
-    _check_media_type(request)
     return parse(await read_body(request), model)
 
 
-async def read_body(request: Request) -> bytes:
-    """Read the body, but no more than MAX_BYTES of it, whatever its Content-Length says."""
+async def read_body(request: Request, limit: int = MAX_BYTES, seconds: float | None = None) -> bytes:
+    """Read a body of JSON, but no more than so many bytes of it, whatever its Content-Length says, and not for ever."""
+    _check_media_type(request)
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and len(declared) < 20 and int(declared) > MAX_BYTES:
-        raise _too_large()
+    if declared.isdecimal() and len(declared) < 20 and int(declared) > limit:
+        raise _too_large(limit)
+    seconds = seconds or DEADLINE_SECONDS
+    try:
+        async with asyncio.timeout(seconds):
+            return await _receive(request, limit)
+    except TimeoutError:
+        # What else may still come would be taken for the next request.
+        detail = f"The body did not arrive within {seconds:g} s, and nothing was stored. Send it again."
+        raise Refusal("REQUEST_TIMEOUT", detail, headers={"Connection": "close"}) from None
+
+
+async def _receive(request: Request, limit: int) -> bytes:
     chunks, size = [], 0
     while True:
         message = await request.receive()
@@ -42,8 +55,8 @@ async def read_body(request: Request) -> bytes:
             raise ClientDisconnect
         chunk = message.get("body", b"")
         size += len(chunk)
-        if size > MAX_BYTES:
-            raise _too_large()
+        if size > limit:
+            raise _too_large(limit)
         chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks)
@@ -69,8 +82,9 @@ def _check_media_type(request: Request) -> None:
         raise Refusal("UNSUPPORTED_MEDIA_TYPE", KINDS["UNSUPPORTED_MEDIA_TYPE"].example)
 
 
-def _too_large() -> Refusal:
-    return Refusal("PAYLOAD_TOO_LARGE", KINDS["PAYLOAD_TOO_LARGE"].example)
+def _too_large(limit: int) -> Refusal:
+    detail = f"The body is larger than {limit >> 20} MiB. Store large data elsewhere and send its address."
+    return Refusal("PAYLOAD_TOO_LARGE", detail)
 
 
 def _refusal(body: bytes, error: ValidationError) -> Refusal:

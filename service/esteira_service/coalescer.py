@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from uuid import UUID
 
-from esteira.client import Client, NewJob
+from esteira.client import Client
 from esteira.encoding import Encoded
-from esteira.errors import InvalidInput
+from esteira.errors import EsteiraError, JobNotFound
 from esteira.job import Job
-
-MAX_JOBS = 1000
-MAX_CHARACTERS = 8 << 20
+from esteira.new_job import Enqueued, NewJob
+from esteira_service.storing import MAX_CHARACTERS, MAX_JOBS, store
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A stored job, without its payload, and whether a worker has ever declared its task."""
+    """What became of a job, and the job that this is about, without its payload."""
 
+    enqueued: Enqueued
     job: Job
-    declared: bool
 
 
 _Batch = list[tuple[NewJob, "asyncio.Future[Stored]"]]
@@ -36,12 +34,12 @@ class Coalescer:
         self._client = client
         self._waiting: _Batch = []
         self._storing: asyncio.Task[None] | None = None
-        self._declared: set[str] = set()
 
     async def enqueue(self, new: NewJob) -> Stored:
         """Store the job; returns after the commit. Its payload is Encoded.
 
-        Raises InvalidInput where this very job is refused, DatabaseUnavailable where it may or may not be stored.
+        Raises InvalidInput or KeyInFlight where this very job is refused, DatabaseUnavailable where it may or may not
+        be stored.
         """
         stored: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
         self._waiting.append((new, stored))
@@ -56,7 +54,12 @@ class Coalescer:
 
     async def _store_all(self) -> None:
         while self._waiting:
-            await self._store(self._take())
+            batch = self._take()
+            try:
+                await self._store(batch)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to those who wait
+                for _, stored in batch:
+                    _settle(stored, error)
 
     def _take(self) -> _Batch:
         size = characters = 0
@@ -70,39 +73,22 @@ class Coalescer:
         return batch
 
     async def _store(self, batch: _Batch) -> None:
-        try:
-            ids = await self._client.enqueue_many([new for new, _ in batch])
-        except InvalidInput as error:
-            # Nothing of the batch was stored. Halving it finds the guilty ones; the others do not pay for them.
-            if len(batch) == 1:
-                _refuse(batch, error)
-                return
-            middle = len(batch) // 2
-            await self._store(batch[:middle])
-            await self._store(batch[middle:])
-        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to those who wait
-            _refuse(batch, error)
-        else:
-            await self._show(batch, ids)
-
-    async def _show(self, batch: _Batch, ids: list[UUID]) -> None:
-        try:
-            declared = await self._known({new.task for new, _ in batch})
-            jobs = await self._client.get_many(ids, payloads=False)
-            for (new, stored), job_id in zip(batch, ids, strict=True):
-                if not stored.done():
-                    stored.set_result(Stored(jobs[job_id], new.task in declared))
-        except Exception as error:  # noqa: BLE001 - as above
-            _refuse(batch, error)
-
-    async def _known(self, tasks: set[str]) -> set[str]:
-        # A task that was declared once stays known, so only the others are asked for.
-        if not tasks <= self._declared:
-            self._declared |= await self._client.declared(tasks - self._declared)
-        return self._declared
+        found = await store(self._client, [new for new, _ in batch])
+        ids = {one.id for one in found if isinstance(one, Enqueued)}
+        jobs = await self._client.get_many(ids, payloads=False) if ids else {}
+        for (_, stored), one in zip(batch, found, strict=True):
+            if isinstance(one, EsteiraError):
+                _settle(stored, one)
+            elif one.id in jobs:
+                _settle(stored, Stored(one, jobs[one.id]))
+            else:
+                _settle(stored, JobNotFound(f"no job {one.id}: it was removed at once"))
 
 
-def _refuse(batch: _Batch, error: Exception) -> None:
-    for _, stored in batch:
-        if not stored.done():
-            stored.set_exception(error)
+def _settle(stored: asyncio.Future[Stored], answer: Stored | Exception) -> None:
+    if stored.done():
+        return
+    if isinstance(answer, Exception):
+        stored.set_exception(answer)
+    else:
+        stored.set_result(answer)

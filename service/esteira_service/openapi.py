@@ -10,9 +10,11 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from esteira_service.changes import JobChange
 from esteira_service.exposure import NO_AUTHENTICATION
-from esteira_service.models import JobRequest
+from esteira_service.filters import ManyRequest
 from esteira_service.problems import KINDS, MEDIA_TYPE, Problem, phrase
+from esteira_service.requests import BatchRequest, JobRequest
 
 DESCRIPTION = f"""\
 A durable task queue on PostgreSQL alone: post a job, get its id at once, ask how it is.
@@ -40,6 +42,12 @@ def answer(
     }
 
 
+def not_modified() -> dict[str, Any]:
+    """Document a 304."""
+    etag = {"description": "As it was sent.", "schema": {"type": "string"}}
+    return {"description": "It is still as it was.", "headers": {"ETag": etag}}
+
+
 def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
     """Document the problems that a route answers with, beside those of every route."""
     documented: dict[int | str, dict[str, Any]] = {}
@@ -59,6 +67,12 @@ def body_of(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
+def header(name: str, description: str) -> dict[str, Any]:
+    """Document a header that the route reads by itself."""
+    schema = {"type": "string", "minLength": 1}
+    return {"parameters": [{"name": name, "in": "header", "description": description, "schema": schema}]}
+
+
 def add_schemas(app: FastAPI) -> None:
     """Add the models that the documentation refers to and that FastAPI does not see."""
     made = app.openapi
@@ -66,7 +80,14 @@ def add_schemas(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             _, definitions = models_json_schema(
-                [(JobRequest, "validation"), (Problem, "serialization")], ref_template=_REF
+                [
+                    (JobRequest, "validation"),
+                    (BatchRequest, "validation"),
+                    (JobChange, "validation"),
+                    (ManyRequest, "validation"),
+                    (Problem, "serialization"),
+                ],
+                ref_template=_REF,
             )
             document = made()
             document["components"]["schemas"].update(definitions["$defs"])
@@ -80,7 +101,7 @@ def _read_examples(document: dict[str, Any]) -> None:
     for operations in document["paths"].values():
         for operation in operations.values():
             for documented in operation["responses"].values():
-                content = documented["content"].get("application/json")
+                content = documented.get("content", {}).get("application/json")
                 if content is not None:
                     content["example"] = json.loads(content["example"])
 

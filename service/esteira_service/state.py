@@ -13,7 +13,8 @@ from fastapi import Request
 from esteira.client import Client
 from esteira.database import Database
 from esteira.settings import Settings
-from esteira_service.coalescer import Coalescer
+from esteira_service.batch import BatchIntake
+from esteira_service.intake import Intake
 from esteira_service.waiting import Hub
 
 # A plan that was cached while a table was small reads all of it when it has grown: 200 jobs by id out of 20,000 took
@@ -28,7 +29,8 @@ class State:
 
     settings: Settings
     client: Client
-    coalescer: Coalescer
+    intake: Intake
+    batches: BatchIntake
     hub: Hub
 
 
@@ -43,12 +45,13 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
         await client.check_schema()
         if database.pooled:
             log.info("behind_pooler")
-        state = State(settings, client, Coalescer(client), Hub(client))
+        intake = Intake(client)
+        state = State(settings, client, intake, BatchIntake(client, intake), Hub(client))
         try:
             yield state
         finally:
             await state.hub.close()
-            await state.coalescer.close()
+            await intake.close()
 
 
 def state_of(request: Request) -> State:

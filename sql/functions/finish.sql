@@ -16,13 +16,13 @@ begin
     )
     insert into esteira.job (
         id, queue, task, priority, status, reason, attempt, failures, crashes, generation, max_attempts, engine, worker_id,
-        retry_first_seconds, retry_max_seconds, timeout_seconds, created_at, updated_at, run_at, ready_at, started_at, finished_at,
-        progress, progress_message, current_step, tags, metadata, error, payload)
+        retry_first_seconds, retry_max_seconds, timeout_seconds, created_at, updated_at, run_at, ready_at, expires_at, started_at, finished_at,
+        progress, progress_message, current_step, unique_key, tags, metadata, error, payload)
     select
         id, queue, task, priority, finish.status, finish.reason, attempt, failures, crashes, generation, max_attempts, engine, worker_id,
-        retry_first_seconds, retry_max_seconds, timeout_seconds, created_at, moment, run_at, ready_at, started_at, moment,
+        retry_first_seconds, retry_max_seconds, timeout_seconds, created_at, moment, run_at, ready_at, expires_at, started_at, moment,
         coalesce(noted.progress, gone.progress), coalesce(noted.progress_message, gone.progress_message),
-        coalesce(noted.current_step, gone.current_step), tags, metadata, error, payload
+        coalesce(noted.current_step, gone.current_step), unique_key, tags, metadata, error, payload
     from gone
     left join noted on noted.job_id = gone.id;
 end

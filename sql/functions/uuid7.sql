@@ -23,3 +23,21 @@ begin
 end
 $do$;
 comment on function esteira.uuid7() is 'A new UUID of version 7: time in front, so that ids sort by age.';
+
+-- For looking along an index of ids: those made before the moment are smaller, those made from it on are not.
+create function esteira.uuid7_at(moment timestamptz) returns uuid
+language sql immutable strict parallel safe
+as $$
+select (lpad(to_hex(floor(extract(epoch from moment) * 1000)::bigint), 12, '0') || '70008000000000000000')::uuid
+$$;
+comment on function esteira.uuid7_at(timestamptz) is 'The smallest UUID of version 7 that could be made at this moment.';
+
+create function esteira.uuid7_time(id uuid) returns timestamptz
+language sql immutable strict parallel safe
+as $$
+select case
+    when get_byte(uuid_send(id), 6) / 16 = 7
+    then to_timestamp(('x' || encode(substring(uuid_send(id) from 1 for 6), 'hex'))::bit(48)::bigint / 1000.0)
+end
+$$;
+comment on function esteira.uuid7_time(uuid) is 'When a UUID of version 7 was made, to the millisecond; null for other versions.';

@@ -27,11 +27,13 @@ create table esteira.job (
     updated_at          timestamptz not null default esteira.now(),
     run_at              timestamptz not null default esteira.now(),
     ready_at            timestamptz not null default esteira.now(),
+    expires_at          timestamptz,
     started_at          timestamptz,
     finished_at         timestamptz,
     progress            real not null default 0,
     progress_message    text,
     current_step        text,
+    unique_key          text,
     tags                text[] not null default '{}',
     metadata            jsonb not null default '{}',
     error               jsonb,
@@ -49,7 +51,9 @@ create table esteira.job (
     constraint job_limits_are_positive check (
         max_attempts >= 1 and retry_first_seconds >= 0 and retry_max_seconds >= 0 and timeout_seconds > 0),
     -- No program's calendar ends before that: a job of the year 10000 would break every list that it stands in.
-    constraint job_runs_by_2200 check (run_at < '2201-01-02 00:00Z' and ready_at < '2201-01-02 00:00Z'),
+    constraint job_runs_by_2200 check (
+        run_at < '2201-01-02 00:00Z' and ready_at < '2201-01-02 00:00Z' and expires_at < '2201-01-02 00:00Z'),
+    constraint job_unique_key_is_short check (length(unique_key) between 1 and 200),
     constraint job_running_has_a_worker check (
         case status
             when 'running' then worker_id is not null and engine is not null and started_at is not null and attempt > 0
@@ -88,6 +92,11 @@ create index job_live_ready on esteira.job_live (queue, priority, ready_at, id) 
 -- What a worker holds. Its predicate is implied by no hot statement: a partial index on status = 'running' was taken
 -- by the planner for settles whatever the settings said, 2.5 ms a job instead of 7 µs.
 create index job_live_worker on esteira.job_live (worker_id) where worker_id is not null;
+-- One live job a task and key. It, and the next, hold only the jobs that have such a key or time: others pay nothing.
+create unique index job_live_unique on esteira.job_live (task, unique_key) where unique_key is not null;
+create index job_live_expires on esteira.job_live (expires_at) where expires_at is not null and attempt = 0;
+-- For retention, lists by the time of the end, and statistics; make_day gives one to each day.
+create index job_dead_age on esteira.job_dead (finished_at, queue);
 
 comment on table esteira.job is 'Every job there is. Read it through the view esteira.jobs; change it through the verbs.';
 comment on table esteira.job_live is 'Jobs that are queued, running or waiting.';
@@ -98,7 +107,7 @@ comment on column esteira.job.queue is 'The named lane that the job stands in.';
 comment on column esteira.job.task is 'The name of the function to run, as its workers declare it.';
 comment on column esteira.job.priority is '0 low, 1 normal, 2 high, 3 critical; the highest first within a queue.';
 comment on column esteira.job.status is 'queued, running, waiting, completed, dead, cancelled. Scheduled and retrying jobs are queued ones with a future run_at.';
-comment on column esteira.job.reason is 'Why it ended: attempts_exhausted, not_retryable, crashed (dead); cancelled (cancelled).';
+comment on column esteira.job.reason is 'Why it ended: attempts_exhausted, not_retryable, crashed (dead); cancelled, expired, purged (cancelled).';
 comment on column esteira.job.attempt is 'Executions so far. It only rises, at claim; with the id it is the fencing token of every write by a worker.';
 comment on column esteira.job.failures is 'Attempts charged against max_attempts.';
 comment on column esteira.job.crashes is 'Attempts that ended with their process or worker. From two on the job runs alone in its engine; the third is dead.';
@@ -113,11 +122,13 @@ comment on column esteira.job.created_at is 'When it was enqueued.';
 comment on column esteira.job.updated_at is 'When the row last changed.';
 comment on column esteira.job.run_at is 'When the user wants it to run.';
 comment on column esteira.job.ready_at is 'When it may be claimed: set to no earlier than the moment of the transition into queued, so that it lies above every floor.';
+comment on column esteira.job.expires_at is 'A job that has not begun by then is cancelled, reason expired; null: never.';
 comment on column esteira.job.started_at is 'When its latest attempt was claimed.';
 comment on column esteira.job.finished_at is 'When it ended.';
 comment on column esteira.job.progress is '0 to 1, as of its end; while it is live see esteira.activity.';
 comment on column esteira.job.progress_message is 'What the handler last said of it, as of its end.';
 comment on column esteira.job.current_step is 'The step that it was in, as of its end.';
+comment on column esteira.job.unique_key is 'At most one live job of its task has this key.';
 comment on column esteira.job.tags is 'Words to filter by.';
 comment on column esteira.job.metadata is 'Whatever the client wants to remember with the job; an object.';
 comment on column esteira.job.error is 'The last failure: {type, message, attempt, at}. Null once completed.';

@@ -13,6 +13,7 @@ create table esteira.worker (
     seen_beats   bigint not null default 0,
     missed_ticks integer not null default 0,
     ticked_at    timestamptz not null,
+    drain_at     timestamptz,
     stopped_at   timestamptz,
     lost_at      timestamptz
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
@@ -33,5 +34,6 @@ comment on column esteira.worker.seen_beats is 'Heartbeats as of the last tick.'
 comment on column esteira.worker.missed_ticks is
 'Ticks in a row that saw no new beat. The lease is counted in ticks that succeeded, not in wall time: a database outage or a clock that jumps expires nobody.';
 comment on column esteira.worker.ticked_at is 'When a tick last counted it.';
+comment on column esteira.worker.drain_at is 'Somebody asked it to stop; it learns of it with its next heartbeat.';
 comment on column esteira.worker.stopped_at is 'It left in good order.';
 comment on column esteira.worker.lost_at is 'It was given up, and its jobs were taken back.';

@@ -23,6 +23,8 @@ create function esteira.claim(
     id uuid, queue text, task text, priority smallint, ready_at timestamptz, payload jsonb, attempt integer,
     failures integer, crashes integer, timeout_seconds double precision, claimed_at timestamptz)
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_sort = off
@@ -31,7 +33,13 @@ as $$
 #variable_conflict use_column
 declare
     moment timestamptz := esteira.now();
+    paused_queues text[] := array(select queue.name from esteira.queue as queue where queue.paused_at is not null);
+    paused_tasks text[] := array(select task.name from esteira.task as task where task.paused_at is not null);
+    able text[] := tasks;
 begin
+    if cardinality(paused_tasks) > 0 then
+        able := array(select name from unnest(tasks) as name where name <> all (paused_tasks));
+    end if;
     return query
     with ready as materialized (
         select candidate.ctid
@@ -40,11 +48,14 @@ begin
             select job.ctid
             from esteira.job_live as job
             where job.status = 'queued'
+              and lane.queue <> all (paused_queues)
+              and cardinality(able) > 0
               and job.queue = lane.queue
               and job.priority = lane.priority
               and job.ready_at <= moment
               and (job.ready_at, job.id) > (lane.floor_time, lane.floor_id)
-              and job.task = any (claim.tasks)
+              and job.task = any (able)
+              and (job.expires_at is null or job.expires_at > moment or job.attempt > 0)
             order by job.ready_at, job.id
             limit claim.wanted
             for update of job skip locked

@@ -4,6 +4,8 @@
 -- like a lost lease. With these plans off: 8 to 10 µs a job in batches of 100 to 2,000, whatever the statistics say.
 create function esteira.complete(ids uuid[], attempts integer[], results jsonb[], result_errors text[] default null) returns setof uuid
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_nestloop = off
@@ -48,13 +50,13 @@ begin
     )
     insert into esteira.job_finished (
         id, queue, task, priority, status, attempt, failures, crashes, generation, max_attempts, engine, worker_id,
-        retry_first_seconds, retry_max_seconds, timeout_seconds, created_at, updated_at, run_at, ready_at, started_at, finished_at,
-        progress, progress_message, current_step, tags, metadata, result_error, payload, result)
+        retry_first_seconds, retry_max_seconds, timeout_seconds, created_at, updated_at, run_at, ready_at, expires_at, started_at, finished_at,
+        progress, progress_message, current_step, unique_key, tags, metadata, result_error, payload, result)
     select
         gone.id, queue, task, priority, 'completed', attempt, failures, crashes, generation, max_attempts, engine, worker_id,
-        retry_first_seconds, retry_max_seconds, timeout_seconds, created_at, moment, run_at, ready_at, started_at, moment,
+        retry_first_seconds, retry_max_seconds, timeout_seconds, created_at, moment, run_at, ready_at, expires_at, started_at, moment,
         1, coalesce(noted.progress_message, gone.progress_message), coalesce(noted.current_step, gone.current_step),
-        tags, metadata, settled.result_error, payload, settled.result
+        unique_key, tags, metadata, settled.result_error, payload, settled.result
     from gone
     join settled on settled.id = gone.id
     left join noted on noted.job_id = gone.id

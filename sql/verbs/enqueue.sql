@@ -1,19 +1,25 @@
 create function esteira.enqueue(
-    task         text,
-    payload      jsonb default '{}',
-    queue        text default null,
-    priority     text default null,
-    delay        interval default null,
-    run_at       timestamptz default null,
-    max_attempts integer default null,
-    retry_first  interval default null,
-    retry_max    interval default null,
-    timeout      interval default null,
-    metadata     jsonb default null,
-    tags         text[] default null,
-    notify       boolean default true
+    task            text,
+    payload         jsonb default '{}',
+    queue           text default null,
+    priority        text default null,
+    delay           interval default null,
+    run_at          timestamptz default null,
+    max_attempts    integer default null,
+    retry_first     interval default null,
+    retry_max       interval default null,
+    timeout         interval default null,
+    metadata        jsonb default null,
+    tags            text[] default null,
+    expires_at      timestamptz default null,
+    unique_key      text default null,
+    on_conflict     text default null,
+    idempotency_key text default null,
+    notify          boolean default true
 ) returns uuid
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 as $$
 #variable_conflict use_variable
 declare
@@ -22,12 +28,14 @@ begin
     select * into new
     from esteira.enqueue_many(
         array[task], array[payload], array[queue], array[priority], array[delay], array[run_at], array[max_attempts],
-        array[retry_first], array[retry_max], array[timeout], array[metadata], array[to_jsonb(tags)]);
-    if notify then
+        array[retry_first], array[retry_max], array[timeout], array[metadata], array[to_jsonb(tags)], array[expires_at],
+        case when unique_key is not null then array[unique_key] end, array[on_conflict],
+        case when idempotency_key is not null then array[idempotency_key] end);
+    if notify and new.queue is not null then
         perform esteira.notify_workers(array[new.queue]);
     end if;
     return new.id;
 end
 $$;
 comment on function esteira.enqueue is
-'Enqueues a job in the caller''s transaction and returns its id: select esteira.enqueue(''billing.fulfil'', ''{"id": 1}'', delay => ''5 min''). Where many clients commit many jobs at once, say notify => false: a commit that notifies takes a lock of the whole database.';
+'Enqueues a job in the caller''s transaction and returns its id: select esteira.enqueue(''billing.fulfil'', ''{"id": 1}'', delay => ''5 min''). With a unique_key that a live job of the task has, on_conflict says what happens: return (that job''s id, the default), replace, reject (raises ES003). The same idempotency_key within 24 h returns the same job. Where many clients commit many jobs at once, say notify => false: a commit that notifies takes a lock of the whole database.';

@@ -1,5 +1,7 @@
 create function esteira.explain(job_id uuid) returns table (code text, detail text)
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 set jit = off
 as $$
@@ -12,6 +14,7 @@ declare
     able integer;
     free bigint;
     ahead text;
+    paused record;
 begin
     select * into job from esteira.jobs as found where found.id = explain.job_id;
     if job.id is null then
@@ -23,12 +26,18 @@ begin
             'It is dead (%s) after %s of %s attempts and %s crashes; the last error was %s: %s. `select esteira.retry(''%s'')` gives it another life.',
             job.reason, job.failures, job.max_attempts, job.crashes, job.error ->> 'type', job.error ->> 'message', job.id);
     elsif job.status = 'cancelled' then
-        return query select 'cancelled', format('It was cancelled at %s.', job.finished_at);
+        return query select
+            case job.reason when 'expired' then 'expired' else 'cancelled' end,
+            case job.reason
+                when 'expired' then format('It had not begun by %s, when it expired.', job.expires_at)
+                when 'purged' then format('It was cancelled at %s, when its queue was purged.', job.finished_at)
+                else format('It was cancelled at %s.', job.finished_at)
+            end;
     elsif job.status = 'waiting' then
         return query select 'waiting', 'It waits for something outside.';
     elsif job.status = 'running' then
         select * into worker from esteira.worker_status as found where found.id = job.worker_id;
-        if worker.state is distinct from 'alive' then
+        if worker.state is null or worker.state not in ('alive', 'draining') then
             return query select 'worker_silent', format(
                 'Its worker %s has not been heard of for %s s. Any running worker takes the job back once the lease is over; start one if there is none.',
                 job.worker_id, round(extract(epoch from worker.silent_for)));
@@ -39,6 +48,8 @@ begin
                 'It has been running on %s (process %s, engine %s) since %s%s, at %s %%.', worker.hostname, worker.pid, job.engine,
                 job.started_at, coalesce(', in step ' || job.current_step, ''), round((job.progress * 100)::numeric));
         end if;
+    elsif job.expires_at <= moment and job.attempt = 0 then
+        return query select 'expired', format('It had not begun by %s, when it expired, and is about to be cancelled.', job.expires_at);
     elsif job.ready_at > moment and job.failures > 0 then
         return query select 'retrying', format(
             'It failed (%s of %s: %s: %s) and runs again at %s.', job.failures, job.max_attempts,
@@ -46,6 +57,19 @@ begin
     elsif job.ready_at > moment then
         return query select 'scheduled', format('It is scheduled for %s.', job.ready_at);
     else
+        select what, name, since into paused
+        from (
+            select 'queue', queue.name, queue.paused_at from esteira.queue as queue where queue.name = job.queue
+            union all
+            select 'task', task.name, task.paused_at from esteira.task as task where task.name = job.task
+        ) as stopped (what, name, since)
+        where since is not null
+        limit 1;
+        if found then
+            return query select 'paused', format(
+                'The %s "%s" has been paused since %s: nothing of it is claimed until it is resumed.', paused.what, paused.name, paused.since);
+            return;
+        end if;
         select count(*), count(*) filter (where job.task = any (alive.tasks)),
                sum(alive.slots - alive.running) filter (where job.task = any (alive.tasks))
         into serving, able, free

@@ -1,6 +1,8 @@
 create function esteira.heartbeat(worker_id uuid)
-returns table (engines integer, cancel_ids uuid[])
+returns table (engines integer, cancel_ids uuid[], draining boolean)
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 set jit = off
 as $$
@@ -21,8 +23,9 @@ begin
             select activity.job_id
             from esteira.activity as activity
             join esteira.job_live as job on job.id = activity.job_id
-            where activity.cancel_requested_at is not null and job.worker_id = heartbeat.worker_id);
+            where activity.cancel_requested_at is not null and job.worker_id = heartbeat.worker_id),
+        (select worker.drain_at is not null from esteira.worker as worker where worker.id = heartbeat.worker_id);
 end
 $$;
 comment on function esteira.heartbeat(uuid) is
-'Keeps the worker''s lease. Returns how many engines are alive in all, and which of this worker''s jobs somebody asked to stop; no row at all means that the worker was given up, or never registered.';
+'Keeps the worker''s lease. Returns how many engines are alive in all, which of this worker''s jobs somebody asked to stop, and whether it is to drain and leave; no row at all means that the worker was given up, or never registered.';

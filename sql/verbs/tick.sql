@@ -2,6 +2,8 @@
 -- is `lease` ticks that saw no new beat, at most one tick a second however many workers call.
 create function esteira.tick(lease integer default 6) returns integer
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 set jit = off
 as $$
@@ -29,6 +31,7 @@ begin
     end;
 
     perform esteira.maintain_partitions();
+    perform esteira.expire();
     insert into esteira.queue (name, created_at)
     select ready.name, moment from esteira.ready_queues() as ready (name)
     where not exists (select from esteira.queue as queue where queue.name = ready.name)
@@ -39,4 +42,4 @@ begin
 end
 $$;
 comment on function esteira.tick(integer) is
-'Maintenance: rescues workers that missed `lease` ticks, makes partitions ahead, notes new queues, forgets workers gone for a day. Returns how many jobs were taken back.';
+'Maintenance: rescues workers that missed `lease` ticks, makes partitions ahead, expires jobs, notes new queues, forgets workers gone for a day. Returns how many jobs were taken back.';

@@ -1,4 +1,4 @@
-create view esteira.jobs as
+create view esteira.jobs with (security_invoker = true) as
 select
     job.id, job.queue, job.task, esteira.priority_name(job.priority) as priority, job.status, job.reason,
     case when job.status = 'completed' then job.progress else coalesce(activity.progress, job.progress) end as progress,
@@ -7,12 +7,13 @@ select
     job.attempt, job.failures, coalesce(job.max_attempts, task.max_attempts, 3) as max_attempts, job.crashes, job.generation,
     job.worker_id, job.engine,
     coalesce(job.timeout_seconds, task.timeout_seconds, 3600) as timeout_seconds,
-    job.created_at, greatest(job.updated_at, activity.updated_at) as updated_at, job.run_at, job.ready_at, job.started_at, job.finished_at,
+    job.created_at, greatest(job.updated_at, activity.updated_at) as updated_at, job.run_at, job.ready_at,
+    job.expires_at, job.started_at, job.finished_at,
     activity.cancel_requested_at,
     esteira.now() - job.created_at as age,
     coalesce(job.started_at, esteira.now()) - job.ready_at as wait,
     case when job.status <> 'queued' then coalesce(job.finished_at, esteira.now()) - job.started_at end as run_time,
-    job.error, job.result_error, job.tags, job.metadata, job.payload, job.result
+    job.error, job.result_error, job.unique_key, job.tags, job.metadata, job.payload, job.result
 from esteira.job as job
 left join esteira.activity as activity on activity.job_id = job.id
 left join esteira.task as task on task.name = job.task;

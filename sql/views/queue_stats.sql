@@ -1,5 +1,5 @@
 -- Only the live table and the dead letter: counting history is for the statistics, not for a page that polls.
-create view esteira.queue_stats as
+create view esteira.queue_stats with (security_invoker = true) as
 with live as (
     select
         queue,
@@ -19,6 +19,7 @@ select
     name.queue,
     coalesce(live.ready, 0) as ready, coalesce(live.scheduled, 0) as scheduled, coalesce(live.running, 0) as running,
     coalesce(live.waiting, 0) as waiting, coalesce(dead.dead, 0) as dead,
+    (select queue.paused_at from esteira.queue as queue where queue.name = name.queue) as paused_at,
     live.oldest_ready_at, esteira.now() - live.oldest_ready_at as oldest_ready_age,
     (select count(*) from esteira.worker_status as worker
      where worker.state = 'alive' and (worker.queues is null or name.queue = any (worker.queues))) as workers

@@ -1,10 +1,11 @@
-create view esteira.worker_status as
+create view esteira.worker_status with (security_invoker = true) as
 select
     worker.id, worker.hostname, worker.pid, worker.version,
     case
         when worker.lost_at is not null then 'lost'
         when worker.stopped_at is not null then 'stopped'
         when esteira.now() - worker.beat_at > interval '10 s' then 'silent'
+        when worker.drain_at is not null then 'draining'
         else 'alive'
     end as state,
     worker.queues, worker.tasks, worker.engines, worker.slots,
@@ -14,4 +15,4 @@ select
 from esteira.worker as worker;
 comment on view esteira.worker_status is 'Workers of the last day.';
 comment on column esteira.worker_status.state is
-'alive; silent (no heartbeat for 10 s, not given up yet: it needs another worker''s ticks); lost (given up, jobs taken back); stopped (left in good order).';
+'alive; silent (no heartbeat for 10 s, not given up yet: it needs another worker''s ticks); draining (asked to stop, claims nothing more); lost (given up, jobs taken back); stopped (left in good order).';

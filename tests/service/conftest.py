@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from esteira.settings import Settings
-from esteira_service import create_app
+from esteira_service import catalogue, create_app
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -62,8 +62,10 @@ def settings(database_url: str) -> Settings:
 
 
 @pytest_asyncio.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    """The application, started."""
+async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
+    """The application, started; what is declared, it sees at once."""
+    monkeypatch.setattr(catalogue, "MAX_AGE_SECONDS", 0)
+    monkeypatch.setattr(catalogue, "MAX_AGE_OF_ABSENCE_SECONDS", 0)
     app = create_app(settings)
     async with app.router.lifespan_context(app):
         yield app

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esteira_service.bodies import MAX_BYTES, parse
-from esteira_service.models import JobRequest
 from esteira_service.problems import Refusal
+from esteira_service.requests import JobRequest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -5,17 +5,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from esteira.client import Client, NewJob
+from esteira.client import Client
 from esteira.errors import DatabaseUnavailable, InvalidInput
-from esteira_service.coalescer import MAX_JOBS, Coalescer, Stored
+from esteira.new_job import NewJob
+from esteira_service.coalescer import Coalescer, Stored
+from esteira_service.storing import MAX_JOBS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from uuid import UUID
 
     import asyncpg
     import httpx
 
+    from esteira.new_job import Enqueued
     from esteira_service.state import State
 
 
@@ -24,13 +26,18 @@ class Spy:
 
     def __init__(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sizes: list[int] = []
-        enqueue_many = client.enqueue_many
+        enqueue_each = client.enqueue_each
 
-        async def noted(jobs: Sequence[NewJob]) -> list[UUID]:
+        async def noted(jobs: Sequence[NewJob]) -> list[Enqueued]:
             self.sizes.append(len(jobs))
-            return await enqueue_many(jobs)
+            return await enqueue_each(jobs)
 
-        monkeypatch.setattr(client, "enqueue_many", noted)
+        monkeypatch.setattr(client, "enqueue_each", noted)
+
+
+@pytest.fixture
+def coalescer(state: State) -> Coalescer:
+    return Coalescer(state.client)
 
 
 @pytest.fixture
@@ -56,21 +63,23 @@ async def test_posts_that_arrive_during_an_insert_share_the_next_one(
     assert await commits(db) == len(spy.sizes)
 
 
-async def test_a_lone_job_waits_for_no_others(state: State, spy: Spy) -> None:
-    await state.coalescer.enqueue(NewJob("a.b"))
+async def test_a_lone_job_waits_for_no_others(coalescer: Coalescer, spy: Spy) -> None:
+    await coalescer.enqueue(NewJob("a.b"))
     assert spy.sizes == [1]
 
 
-async def test_a_job_has_its_own_answer_whatever_the_order_of_the_batch(state: State) -> None:
-    stored = await asyncio.gather(*(state.coalescer.enqueue(NewJob(f"task.{n}", queue=f"q{n}")) for n in range(50)))
+async def test_a_job_has_its_own_answer_whatever_the_order_of_the_batch(coalescer: Coalescer) -> None:
+    stored = await asyncio.gather(*(coalescer.enqueue(NewJob(f"task.{n}", queue=f"q{n}")) for n in range(50)))
     assert [found.job.task for found in stored] == [f"task.{n}" for n in range(50)]
     assert [found.job.queue for found in stored] == [f"q{n}" for n in range(50)]
 
 
-async def test_only_the_guilty_jobs_of_a_batch_are_refused(state: State, spy: Spy, db: asyncpg.Connection[Any]) -> None:
+async def test_only_the_guilty_jobs_of_a_batch_are_refused(
+    coalescer: Coalescer, spy: Spy, db: asyncpg.Connection[Any]
+) -> None:
     queues = [*(f"q{n}" for n in range(30)), "no name", *(f"q{n}" for n in range(30)), "nor this"]
     results = await asyncio.gather(
-        *(state.coalescer.enqueue(NewJob("a.b", queue=queue)) for queue in queues), return_exceptions=True
+        *(coalescer.enqueue(NewJob("a.b", queue=queue)) for queue in queues), return_exceptions=True
     )
     # All at once, then in halves until the two stand alone.
     assert spy.sizes[0] == 62
@@ -93,27 +102,26 @@ async def test_a_bad_row_over_http_is_a_422_and_its_neighbours_are_stored(http: 
     assert max(spy.sizes) > 1
 
 
-async def test_a_batch_is_bounded(state: State, spy: Spy) -> None:
-    await asyncio.gather(*(state.coalescer.enqueue(NewJob("a.b")) for _ in range(MAX_JOBS + 10)))
+async def test_a_batch_is_bounded(coalescer: Coalescer, spy: Spy) -> None:
+    await asyncio.gather(*(coalescer.enqueue(NewJob("a.b")) for _ in range(MAX_JOBS + 10)))
     assert spy.sizes == [MAX_JOBS, 10]
 
 
 async def test_all_learn_of_a_database_that_is_away_and_the_next_one_is_stored(
-    state: State, monkeypatch: pytest.MonkeyPatch
+    state: State, coalescer: Coalescer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(_jobs: Sequence[NewJob]) -> list[UUID]:
+    async def away(_jobs: Sequence[NewJob]) -> list[Enqueued]:
         raise DatabaseUnavailable("gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(state.client, "enqueue_many", away)
-        jobs = [state.coalescer.enqueue(NewJob("a.b")) for _ in range(3)]
+        patch.setattr(state.client, "enqueue_each", away)
+        jobs = [coalescer.enqueue(NewJob("a.b")) for _ in range(3)]
         results = await asyncio.gather(*jobs, return_exceptions=True)
     assert [type(result) for result in results] == [DatabaseUnavailable] * 3
-    assert (await state.coalescer.enqueue(NewJob("a.b"))).job.status == "queued"
+    assert (await coalescer.enqueue(NewJob("a.b"))).job.status == "queued"
 
 
-async def test_closing_waits_for_what_has_arrived(state: State, db: asyncpg.Connection[Any]) -> None:
-    coalescer = Coalescer(state.client)
+async def test_closing_waits_for_what_has_arrived(coalescer: Coalescer, db: asyncpg.Connection[Any]) -> None:
     arriving = asyncio.gather(*(coalescer.enqueue(NewJob("a.b")) for _ in range(5)))
     await asyncio.sleep(0)
     await coalescer.close()
@@ -121,9 +129,9 @@ async def test_closing_waits_for_what_has_arrived(state: State, db: asyncpg.Conn
     assert len(await arriving) == 5
 
 
-async def test_a_caller_who_leaves_does_not_disturb_the_others(state: State) -> None:
-    leaving = asyncio.create_task(state.coalescer.enqueue(NewJob("a.b")))
-    staying = asyncio.create_task(state.coalescer.enqueue(NewJob("a.b")))
+async def test_a_caller_who_leaves_does_not_disturb_the_others(coalescer: Coalescer) -> None:
+    leaving = asyncio.create_task(coalescer.enqueue(NewJob("a.b")))
+    staying = asyncio.create_task(coalescer.enqueue(NewJob("a.b")))
     await asyncio.sleep(0)
     leaving.cancel()
     assert (await staying).job.task == "a.b"

@@ -47,6 +47,19 @@ async def test_queues_without_a_worker_are_warnings(
     assert ['"later"' in warnings[0]["detail"], '"lonely"' in warnings[1]["detail"], len(warnings)] == [True, True, 2]
 
 
+async def test_a_paused_queue_with_ready_jobs_is_a_warning(
+    http: httpx.AsyncClient, state: State, worker: FakeWorker
+) -> None:
+    for queue, delay in (("held", None), ("open", None), ("later", "1h")):
+        await state.client.enqueue("a.b", queue=queue, delay=delay)
+    for queue in ("held", "later", "empty"):
+        await state.client.pause(queue)
+    [warning] = (await http.get("/readyz")).json()["warnings"]
+    assert (warning["code"], "/v1/queues/held/resume" in warning["detail"]) == ("QUEUE_PAUSED", True)
+    await state.client.resume("held")
+    assert (await http.get("/readyz")).json()["warnings"] == []
+
+
 async def test_another_schema_is_a_503_that_says_what_to_run(
     http: httpx.AsyncClient, db: asyncpg.Connection[Any]
 ) -> None:

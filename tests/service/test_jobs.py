@@ -31,11 +31,13 @@ async def test_a_running_job_shows_how_far_it_is(http: httpx.AsyncClient, worker
     assert shown["execution_time_seconds"] >= 0
     assert shown["links"] == {
         "self": f"/v1/jobs/{job}",
+        "result": f"/v1/jobs/{job}/result",
         "steps": f"/v1/jobs/{job}/steps",
         "attempts": f"/v1/jobs/{job}/attempts",
         "explain": f"/v1/jobs/{job}/explain",
         "cancel": f"/v1/jobs/{job}/cancel",
         "retry": None,
+        "discard": None,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -48,3 +49,16 @@ async def test_any_other_priority_is_refused(queue: Any) -> None:
     with pytest.raises(asyncpg.PostgresError, match='not "HIGH"') as refused:
         await queue.call("priority_number", "HIGH")
     assert refused.value.sqlstate == "ES004"
+
+
+async def test_an_id_tells_when_it_was_made_and_a_moment_the_smallest_id_made_then(queue: Any) -> None:
+    moment = datetime(2030, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
+    smallest = await queue.call("uuid7_at", moment)
+    assert (smallest.version, smallest.variant) == (7, "specified in RFC 4122")
+    assert await queue.call("uuid7_time", smallest) == moment
+    before, made, after = await queue.connection.fetchrow(
+        "select esteira.uuid7_at(clock_timestamp() - interval '1 ms'), esteira.uuid7(),"
+        " esteira.uuid7_at(clock_timestamp() + interval '2 ms')"
+    )
+    assert before < made < after
+    assert await queue.call("uuid7_time", uuid4()) is None

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import asyncpg
 import pytest
+import pytest_asyncio
 from pydantic import BaseModel, TypeAdapter
 
 from esteira import (
@@ -21,17 +21,37 @@ from esteira import (
     JobFilter,
     JobNotFound,
     NewJob,
+    Page,
     Retry,
     SchemaMismatch,
+    SyncClient,
+    SyncHandle,
 )
 from esteira.retry import RetryChange
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from esteira.database import Database, SyncDatabase
     from tests.unit.conftest import Belt
 
     Connect = Callable[..., Awaitable[asyncpg.Connection[Any]]]
+
+
+class Threaded:
+    """A synchronous client, or handle, with the interface of the asynchronous one."""
+
+    def __init__(self, plain: Any) -> None:
+        self._plain = plain
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._plain, name)
+
+        async def call(*args: Any, **options: Any) -> Any:
+            answer = await asyncio.to_thread(value, *args, **options)
+            return Threaded(answer) if isinstance(answer, SyncHandle) else answer
+
+        return call if callable(value) else value
 
 
 async def listening(connect: Connect) -> asyncio.Queue[str]:
@@ -39,6 +59,17 @@ async def listening(connect: Connect) -> asyncio.Queue[str]:
     connection = await connect()
     await connection.add_listener("esteira", lambda *hint: heard.put_nowait(hint[3]))
     return heard
+
+
+@pytest_asyncio.fixture(params=["asynchronous", "synchronous"])
+async def client(request: pytest.FixtureRequest, database: Database, sync_database: SyncDatabase) -> AsyncIterator[Any]:
+    """Every test of this file is one of both clients."""
+    if request.param == "asynchronous":
+        async with Client(database=database) as opened:
+            yield opened
+    else:
+        with SyncClient(database=sync_database) as opened:
+            yield Threaded(opened)
 
 
 # Enqueueing
@@ -113,39 +144,6 @@ async def test_a_retry_change_leaves_the_rest_as_declared(client: Client, belt: 
     assert tuple(row.values()) == (None, 7, None)
 
 
-async def test_a_job_in_the_callers_transaction_comes_and_goes_with_it(client: Client, connect: Connect) -> None:
-    connection = await connect()
-    heard = await listening(connect)
-    transaction = connection.transaction()
-    await transaction.start()
-    lost = await client.enqueue("t", db=connection)
-    await transaction.rollback()
-    async with connection.transaction():
-        kept = await client.enqueue("t", queue="mail", db=connection)
-        with pytest.raises(JobNotFound):
-            await client.get(kept.id)
-    assert (await client.get(kept.id)).status == "queued"
-    assert await heard.get() == "mail"
-    with pytest.raises(JobNotFound):
-        await client.get(lost.id)
-    assert heard.empty()
-
-
-async def test_the_callers_connection_may_have_codecs_of_its_own(client: Client, connect: Connect) -> None:
-    connection = await connect()
-    for name in ("json", "jsonb"):
-        await connection.set_type_codec(name, encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
-    job = await (await client.enqueue("t", {"a": [1]}, metadata={"b": 2}, tags=["c"], db=connection)).job()
-    assert (job.payload, job.metadata, job.tags) == ({"a": [1]}, {"b": 2}, ["c"])
-
-
-async def test_the_callers_connection_keeps_working_after_a_refusal(client: Client, connect: Connect) -> None:
-    connection = await connect()
-    with pytest.raises(InvalidInput):
-        await client.enqueue("no name", db=connection)
-    assert await connection.fetchval("select 1") == 1
-
-
 async def test_workers_hear_of_new_and_of_retried_jobs(client: Client, connect: Connect) -> None:
     heard = await listening(connect)
     handle = await client.enqueue("t", queue="mail")
@@ -199,14 +197,15 @@ async def test_jobs_are_listed_newest_first_by_what_is_asked_for(client: Client,
     ids = [(await client.enqueue(task, queue=queue)).id for task, queue in (("a", "x"), ("b", "x"), ("a", "y"))]
     await client.cancel(ids[0])
 
-    async def listed(**wanted: Any) -> list[int]:
-        return [ids.index(job.id) for job in await client.jobs(JobFilter(**wanted))]
+    async def listed(page: Page | None = None, **wanted: Any) -> list[int]:
+        return [ids.index(job.id) for job in await client.jobs(JobFilter(**wanted), page)]
 
     assert await listed() == [2, 1, 0]
     assert await listed(queue="x") == [1, 0]
     assert await listed(task="a", status=["queued"]) == [2]
-    assert await listed(status=["queued", "cancelled"], limit=2) == [2, 1]
-    assert await listed(before=ids[1]) == [0]
+    assert await listed(Page(limit=2), status=["queued", "cancelled"]) == [2, 1]
+    assert await listed(Page(after=(None, ids[1]))) == [0]
+    assert await listed(Page(sort="created_at", offset=1)) == [1, 2]
     assert await listed(stuck=True) == []
 
 

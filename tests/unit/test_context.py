@@ -22,8 +22,10 @@ from esteira import (
     LeaseLost,
     Retry,
     Snooze,
+    SyncContext,
 )
 from esteira.running import Claimed
+from esteira.signature import Signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -401,6 +403,24 @@ async def test_a_result_that_cannot_be_stored_rolls_the_transaction_back(
     with pytest.raises(InvalidInput):
         await handler()
     assert await held(database) == 0
+
+
+async def test_the_completing_transaction_takes_what_the_task_declares_to_return(
+    context: MakeContext, belt: Belt, job: Claimed
+) -> None:
+    async def receipt() -> Receipt: ...
+    async def nothing() -> None: ...
+
+    async with context(job, signature=Signature(receipt, Context, SyncContext)).transaction() as tx:
+        with pytest.raises(InvalidInput, match="not what the task declares to return"):
+            await tx.complete({"day": "2030-01-01"})
+        await tx.complete({"day": "2030-01-01", "pages": [1]})
+    assert belt.job(job)["result"] == {"day": "2030-01-01", "pages": [1]}
+
+    job = belt.running()
+    async with context(job, signature=Signature(nothing, Context, SyncContext)).transaction() as tx:
+        await tx.complete("a function without a result of its own says nothing of it")
+    assert belt.job(job)["status"] == "completed"
 
 
 async def test_nothing_can_follow_the_completing_transaction(context: MakeContext, job: Claimed) -> None:

@@ -11,7 +11,8 @@ ROW: dict[str, Any] = {
     "id": uuid4(), "queue": "default", "task": "t", "priority": "normal", "status": "running", "reason": None,
     "progress": 0.5, "progress_message": None, "current_step": None, "attempt": 1, "failures": 0, "max_attempts": 3,
     "crashes": 0, "generation": 1, "metadata": "{}", "tags": [], "error": None, "result_error": None,
-    "worker_id": None, "timeout_seconds": 3600.0, "created_at": NOW, "updated_at": NOW, "run_at": NOW,
+    "unique_key": None, "worker_id": None, "timeout_seconds": 3600.0, "created_at": NOW, "updated_at": NOW,
+    "run_at": NOW, "expires_at": None,
     "started_at": NOW, "finished_at": None, "cancel_requested_at": None, "run_time": None,
 }  # fmt: skip
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from esteira import (
     ConfigurationError,
+    Context,
     DatabaseUnavailable,
     Fail,
     Interrupted,
@@ -20,6 +21,7 @@ from esteira import (
     SyncContext,
 )
 from esteira.running import Claimed
+from esteira.signature import Signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -205,6 +207,18 @@ def test_the_completing_transaction_commits_writes_and_result_together(
     assert stock() == 1
     with pytest.raises(ConfigurationError, match="nothing can follow"):
         ctx.step("late", Counter().run)
+
+
+def test_the_completing_transaction_takes_what_the_task_declares_to_return(
+    context: MakeContext, belt: Belt, job: Claimed
+) -> None:
+    def receipt() -> Receipt: ...
+
+    with context(job, signature=Signature(receipt, SyncContext, Context)).transaction() as tx:
+        with pytest.raises(InvalidInput, match="not what the task declares to return"):
+            tx.complete({"day": "2030-01-01"})
+        tx.complete(RECEIPT)
+    assert belt.job(job)["result"] == {"day": "2030-01-01", "pages": [1, 2]}
 
 
 def test_a_completing_transaction_that_raises_or_lacks_complete_keeps_nothing(

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from esteira import App, ConfigurationError, Context, InvalidInput, Retry, SyncContext, UnknownTask
+from esteira import App, ConfigurationError, Context, InvalidInput, Retry, SyncContext, Unique, UnknownTask
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Belt
@@ -65,7 +66,20 @@ def test_the_declaration_says_all_that_the_database_needs() -> None:
         "timeout_seconds": 600,
         "executor": "thread",
         "steps": ["a", "b"],
+        "unique_fields": None,
+        "unique_on_conflict": None,
     }
+
+
+def test_unique_fields_are_declared_by_their_names_in_json() -> None:
+    def send(order: Order, customer: Annotated[str, Field(alias="to")]) -> None: ...
+
+    declaration = App("shop").task(unique=Unique("order", "to", on_conflict="reject"))(send).declaration()
+    assert (declaration["unique_fields"], declaration["unique_on_conflict"]) == (["order", "to"], "reject")
+
+    def pay(order: Order) -> None: ...
+
+    assert App("shop").task(unique=Unique("id"))(pay).declaration()["unique_fields"] == ["id"]
 
 
 def test_what_is_not_said_is_as_documented() -> None:
@@ -108,6 +122,9 @@ async def wait() -> None: ...
         (resize, {"timeout": 0}, "a timeout of 0"),
         (resize, {"timeout": "soon"}, '"soon" is not a duration'),
         (resize, {"steps": ("a", "b", "a")}, "declared twice"),
+        (resize, {"unique": Unique("size")}, "size is no field of the payload: path"),
+        (wait, {"unique": Unique("size")}, "size is no field of the payload: none"),
+        (resize, {"unique": "path"}, r'is to be a Unique, such as Unique\("id"\)'),
         (generator, {}, "a generator does nothing"),
         (async_generator, {}, "a generator does nothing"),
         (with_sync_context, {}, "is to be a Context"),
@@ -150,3 +167,33 @@ async def test_what_is_enqueued_gives_a_typed_result(app: App, belt: Belt) -> No
     belt.complete(job, '{"id": 3}')
     assert await handle.result() == Order(id=3)
     assert (await handle.job()).tags == ["a"]
+
+
+async def test_a_task_is_enqueued_by_either_client_too(app: App, belt: Belt) -> None:
+    task = app.task(queue="default")(fulfil_plain)
+    handles = [await app.client.enqueue(task, Order(id=3)), await app.client.enqueue(task, {"id": 4})]
+    plain = await asyncio.to_thread(app.sync_client.enqueue, task, Order(id=5))
+    ids = await app.client.enqueue_many([task.new_job(Order(id=6))])
+    for job_id, number in zip([*(handle.id for handle in handles), plain.id, *ids], (3, 4, 5, 6), strict=True):
+        assert (await app.client.get(job_id)).payload == {"id": number}
+    with pytest.raises(InvalidInput, match="the payload does not fit"):
+        await app.client.enqueue(task, {"id": "x"})
+    for number in (3, 4, 5):
+        job = belt.claim(task.name)
+        belt.complete(job, f'{{"id": {number}}}')
+    assert await handles[0].result() == Order(id=3)
+    assert await asyncio.to_thread(plain.result) == Order(id=5)
+
+
+def test_plain_code_enqueues_and_awaits_without_a_loop(database_url: str, belt: Belt) -> None:
+    app = App("app", database_url=database_url)
+    task = app.task()(resize)
+    handle = task.enqueue_sync({"path": "ab"}, tags=["a"])
+    assert handle.job().tags == ["a"]
+    belt.complete(belt.claim("app.resize"), "2")
+    assert handle.result() == 2
+    with pytest.raises(InvalidInput, match="the payload does not fit"):
+        task.enqueue_sync({"path": 7})
+    app.close_sync()
+    assert task.enqueue_sync({"path": "after closing it opens another"}).job().status == "queued"
+    app.close_sync()

@@ -19,7 +19,7 @@ from esteira_worker.buffer import Buffer
 from esteira_worker.floors import Floors
 from esteira_worker.settler import Settler
 
-_CLAIM = (
+CLAIM = (
     "select id, attempt, queue, task, payload, failures, crashes, timeout_seconds, priority, ready_at, claimed_at"
     " from esteira.claim($1, $2, $3, $4, $5, $6, $7, $8)"
 )
@@ -28,6 +28,8 @@ _POLL_SECONDS = 1.0
 # After a claim that found something: what follows it without a notification must not wait for the poll.
 _SOON_SECONDS = 0.1
 _MOST = 2000
+# No queue has this name.
+_RESUMED = "*"
 _RECONCILE_SECONDS = 10.0
 # From the second crash on, a job may be what crashes its process: it runs alone, so that bystanders are cleared.
 _SUSPECT_CRASHES = 2
@@ -65,7 +67,10 @@ class Claimer:
         self.engines = 1
 
     def notified(self, queue: str | None) -> None:
-        """Hear that a queue has something new; None: anything may have happened."""
+        """Hear that a queue has something new; None: anything may have happened, "*": something was resumed."""
+        if queue == _RESUMED:
+            self._floors.reset()
+            queue = None
         if queue is not None and queue not in self._queues:
             if not self._all_queues:
                 return
@@ -126,7 +131,7 @@ class Claimer:
         began = asyncio.get_running_loop().time()
         queues = self._queues
         lanes = self._floors.lanes(queues, sweep=sweep)
-        rows = await self._database.fetch(_CLAIM, *self._owner, wanted, self._tasks, *lanes)
+        rows = await self._database.fetch(CLAIM, *self._owner, wanted, self._tasks, *lanes)
         if not sweep:
             self._rate.took(asyncio.get_running_loop().time() - began)
         now: datetime = rows[0]["claimed_at"]
@@ -144,9 +149,7 @@ class Claimer:
         return len(rows)
 
     def _hand_over(self, rows: list[Any]) -> None:
-        # RETURNING comes in the order of the table, not of the queue.
-        rows.sort(key=lambda row: (-row["priority"], row["ready_at"], row["id"]))
-        jobs = [Claimed(row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7]) for row in rows]
+        jobs = claimed_from(rows)
         suspects = [job for job in jobs if job.crashes >= _SUSPECT_CRASHES]
         # Where there is one there may be more: they are fetched one by one.
         self._cautious = bool(suspects)
@@ -197,6 +200,13 @@ class Claimer:
             async with asyncio.timeout(seconds):
                 await event.wait()
         event.clear()
+
+
+def claimed_from(rows: list[Any]) -> list[Claimed]:
+    """Return the jobs of a claim's rows, in the order of the queue."""
+    # RETURNING comes in that of the table, and nothing to claim as one row of nulls.
+    rows = sorted((row for row in rows if row["id"]), key=lambda row: (-row["priority"], row["ready_at"], row["id"]))
+    return [Claimed(row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7]) for row in rows]
 
 
 class _Rate:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from esteira import ConfigurationError, Fail, LeaseLost, Snooze, Task
 from esteira.encoding import encode
 from esteira.errors import InvalidInput
+from esteira.signature import Signature
 
 _LONGEST_LOGGED = 500
 _LONGEST_MESSAGE = 10_000
@@ -70,12 +71,13 @@ class Lost:
 Ending = Completed | Failed | Snoozed | Cancelled | Released | Settled | Lost
 
 
-def completed(value: Any) -> Completed:
+def completed(value: Any, signature: Signature) -> Completed:
     """Return the ending of a handler that returned this value. A finish never fails because of its data."""
-    if value is None:
+    if value is None and signature.may_return_none:
         return _NOTHING
     try:
         text = encode(value)
+        signature.check_result(text)
     except InvalidInput as error:
         return unstorable(str(error))
     if len(text) > _LARGEST_RESULT:

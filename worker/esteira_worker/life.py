@@ -7,6 +7,7 @@ import itertools
 import os
 import random
 import socket
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -27,7 +28,7 @@ select esteira.release(array_agg(id), array_agg(attempt)) from esteira.job_live
 where worker_id = $1 and engine = any($2) and status = 'running'
 having count(*) > 0
 """
-_HEARTBEAT = "select engines, cancel_ids from esteira.heartbeat($1)"
+_HEARTBEAT = "select engines, cancel_ids, draining from esteira.heartbeat($1)"
 _BEAT_SECONDS = 1.0
 # A heartbeat that takes longer than the lease is none.
 _BEAT_DEADLINE_SECONDS = 3.0
@@ -36,6 +37,9 @@ _SHORT_LIFE_SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 32.0
 _CRASH_PATIENCE_SECONDS = 600.0
 _RETIRE_PATIENCE_SECONDS = 5.0
+_RETAIN = "select esteira.retain($1, $2)"
+_RETAIN_BATCH = 5000
+_RETAIN_EVERY = timedelta(seconds=50)  # over all workers
 log = structlog.get_logger()
 
 
@@ -85,7 +89,7 @@ class Life:
     async def _work(self, first: EngineProcess) -> None:
         beating = asyncio.create_task(self._beat())
         keeping = [self._keep(first), *(self._keep(None) for _ in range(1, self._settings.processes))]
-        others = [asyncio.create_task(loop) for loop in (self._maintain(), *keeping)]
+        others = [asyncio.create_task(loop) for loop in (self._maintain(), self._retain(), *keeping)]
         told = asyncio.create_task(self._stop.told.wait())
         try:
             done, _ = await asyncio.wait([told, beating, *others], return_when=asyncio.FIRST_COMPLETED)
@@ -119,6 +123,9 @@ class Life:
         cancelled = [str(job_id) for job_id in row["cancel_ids"]]
         for engine in self._engines.values():
             engine.channel.send("beat", engines=row["engines"], cancel_ids=cancelled)
+        if row["draining"] and not self._stop.told.is_set():
+            log.info("worker_asked_to_drain")
+            self._stop.tell()
 
     async def _maintain(self) -> None:
         """Do a share of the maintenance: rescue, partitions; and look after what our own dead engines left behind."""
@@ -133,6 +140,23 @@ class Life:
             except Exception:
                 log.exception("tick_failed")
             await asyncio.sleep(_BEAT_SECONDS)
+
+    async def _retain(self) -> None:
+        """Do a share of the retention, apart from the tick, which it must not delay."""
+        every = _RETAIN_EVERY
+        while True:
+            removed = 0
+            try:
+                removed = await self._database.fetchval(_RETAIN, _RETAIN_BATCH, every)
+            except DatabaseUnavailable as error:
+                log.warning("retention_failed", error=str(error))
+            except Exception:
+                log.exception("retention_failed")
+            if removed:
+                log.info("retention_removed", rows=removed)
+            more = removed >= _RETAIN_BATCH
+            every = timedelta() if more else _RETAIN_EVERY
+            await asyncio.sleep(0.1 if more else random.uniform(50, 70))  # noqa: S311 - no secret
 
     async def _keep(self, engine: EngineProcess | None) -> None:
         """Keep one engine running: return the jobs of one that dies, and start the next."""
@@ -203,9 +227,6 @@ class Life:
         for engine in self._engines.values():
             engine.kill()
         await gone
-        for number in self._engines:
-            session = f"esteira/{self.worker_id}/{number}"
-            await self._database.fetchval("select esteira.disconnect($1)", session, patience=_RETIRE_PATIENCE_SECONDS)
         returned = await self._database.fetchval(
             "select esteira.retire($1)", self.worker_id, patience=_RETIRE_PATIENCE_SECONDS
         )

@@ -33,7 +33,7 @@ class Supervisor:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._database = Database(settings.require_database_url(), session_name="esteira-supervisor", size=3)
+        self._database = Database(settings.require_database_url(), session_name="esteira-supervisor", size=4)
         self._stop = Stop()
         self._registered = False
 

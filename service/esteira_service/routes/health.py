@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 
@@ -41,16 +42,20 @@ async def livez(_request: Request) -> Json:
 async def readyz(request: Request) -> Json:
     """Say whether the database answers and has the schema that this version knows.
 
-    Queues that hold jobs and have no living worker are warnings: their jobs wait, safely.
+    Queues that hold jobs and have no living worker, or are paused, are warnings: their jobs wait, safely.
     """
     state = state_of(request)
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             await state.client.check_schema()
-            unserved = await state.client.unserved_queues()
+            warnings = [
+                *_exposure(state),
+                *map(_unserved, await state.client.unserved_queues()),
+                *map(_paused, await state.client.paused_queues()),
+            ]
     except TimeoutError:
         raise DatabaseUnavailable(f"no answer from the database within {PATIENCE_SECONDS} s") from None
-    return Json(Health(status="ready", warnings=[*_exposure(state), *map(_unserved, unserved)]))
+    return Json(Health(status="ready", warnings=warnings))
 
 
 def _exposure(state: State) -> list[Warning]:
@@ -63,4 +68,12 @@ def _unserved(queue: str) -> Warning:
         code="QUEUE_WITHOUT_WORKER",
         detail=f'Jobs stand in the queue "{queue}", and no living worker serves it.'
         f" Start one: esteira worker --tasks MODULE --queues {queue}",
+    )
+
+
+def _paused(queue: str) -> Warning:
+    return Warning(
+        code="QUEUE_PAUSED",
+        detail=f'Ready jobs stand in the queue "{queue}", which somebody paused.'
+        f" Let them run: POST /v1/queues/{quote(queue, safe='')}/resume",
     )

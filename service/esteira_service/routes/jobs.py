@@ -1,114 +1,122 @@
-"""/v1/jobs: enqueue, read, list, act."""
+"""/v1/jobs/{id}: read one, change it."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
-from urllib.parse import urlencode
+from datetime import UTC, datetime
+from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 
-from esteira.errors import InvalidInput
-from esteira.job import Explanation, Status, Warning  # noqa: A004 - the word of the interface
-from esteira.queries import JobFilter
+from esteira.encoding import encode
+from esteira.errors import Changed, InvalidInput
+from esteira.job import Explanation, Job
 from esteira_service import examples, openapi
 from esteira_service.bodies import read_model
-from esteira_service.cursor import read_cursor, write_cursor
-from esteira_service.models import AttemptList, JobPage, JobRequest, JobView, StepList
+from esteira_service.changes import JobChange
+from esteira_service.etags import etag_of, matches
+from esteira_service.models import AttemptList, JobView, ObservedJobView, StepList
 from esteira_service.problems import InputError, Refusal, invalid
-from esteira_service.routes.strict import Json, StrictRoute
+from esteira_service.routes.strict import Json, StrictRoute, Wait
 from esteira_service.state import state_of
-
-MAX_WAIT_SECONDS = 50
-MAX_PAGE = 200
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
 
-Wait = Annotated[
-    float,
-    Query(
-        ge=0,
-        le=MAX_WAIT_SECONDS,
-        allow_inf_nan=False,
-        description="Answer when the job has ended, or after so many seconds.",
-    ),
+Poll = Annotated[
+    Literal["1", "true"] | None,
+    Query(description="Leave the ETag out and say when it was looked at, for tools that poll until an answer differs."),
 ]
-_NO_KEYS = "idempotency keys are not supported yet: leave the header out; a request sent twice makes two jobs"
-_ONE_JOB = openapi.problems("JOB_NOT_FOUND", "INVALID_INPUT")
-
-
-@router.post(
-    "",
-    status_code=202,
-    response_model=JobView,
-    responses={
-        200: openapi.answer("It is stored, and it ended within `wait`.", examples.COMPLETED, model=JobView),
-        202: openapi.answer(
-            "It is stored. A task that no worker has declared yet is a warning.",
-            examples.UNKNOWN_TASK,
-            headers={"Location": "The job.", "Retry-After": "Seconds after which it makes sense to ask for it."},
-        ),
-        **openapi.problems("MALFORMED_JSON", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "INVALID_INPUT"),
-    },
-    openapi_extra=openapi.body_of(JobRequest),
-)
-async def create_job(request: Request, wait: Wait = 0) -> Json:
-    """Enqueue a job. Once this has answered, the job is stored and will not be lost."""
-    if "idempotency-key" in request.headers:
-        raise invalid([InputError(header="Idempotency-Key", detail=_NO_KEYS)])
-    state = state_of(request)
-    wanted = await read_model(request, JobRequest)
-    try:
-        stored = await state.coalescer.enqueue(wanted.new_job())
-    except InvalidInput as error:
-        raise _refused(wanted, error) from None
-    job = await state.hub.wait(stored.job.id, wait) if wait else stored.job
-    warnings = job.warnings if stored.declared else [*job.warnings, _unknown_task(job.task)]
-    view = JobView.of(job, payload=wanted.payload, warnings=warnings)
-    if view.done:
-        return Json(view)
-    return Json(view, 202, {"Location": view.links.self, "Retry-After": str(view.poll_after_seconds)})
-
-
-@router.get(
-    "",
-    response_model=JobPage,
-    responses={
-        200: openapi.answer("A page of jobs.", examples.PAGE, headers={"Link": "The page that follows (RFC 8288)."}),
-        **openapi.problems("INVALID_INPUT"),
-    },
-)
-async def list_jobs(
-    request: Request,
-    status: Annotated[list[str] | None, Query(description="One or more, repeated or with commas.")] = None,
-    queue: str | None = None,
-    task: str | None = None,
-    stuck: Annotated[Literal["true"] | None, Query(description="Only jobs that are stuck.")] = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
-    cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
-) -> Response:
-    """List jobs, the newest first, without payload and result.
-
-    Stuck are jobs that run past their timeout or 15 min without progress, or that were ready and unclaimed for 5 min.
-    """
-    before = None if cursor is None else read_cursor(cursor)
-    # One more than asked for tells whether there is a next page.
-    wanted = JobFilter(_statuses(status), queue, task, stuck == "true", before, limit + 1)
-    jobs = await state_of(request).client.jobs(wanted)
-    following = write_cursor(jobs[limit - 1].id) if len(jobs) > limit else None
-    page = JobPage(items=[JobView.of(job) for job in jobs[:limit]], next=following)
-    return Response(page.to_json(), 200, _next_link(request, following), Json.media_type)
+IfNoneMatch = Annotated[str | None, Header(description="An ETag: 304 if the job is still as it was.")]
+IfMatch = Annotated[str | None, Header(description="An ETag, or `*`: 412 if the job is no longer as it was.")]
+_ONE_JOB = openapi.problems("JOB_NOT_FOUND", "JOB_GONE", "INVALID_INPUT")
 
 
 @router.get(
     "/{job_id}",
-    response_model=JobView,
-    responses={200: openapi.answer("The job as it is now.", examples.RUNNING), **_ONE_JOB},
+    response_model=JobView | ObservedJobView,
+    responses={
+        200: openapi.answer(
+            "The job as it is now.",
+            examples.RUNNING,
+            headers={"ETag": "Stays the same until something that is shown has changed; not with `poll`."},
+        ),
+        304: openapi.not_modified(),
+        **openapi.problems("JOB_NOT_FOUND", "JOB_GONE", "INVALID_INPUT"),
+    },
 )
-async def read_job(request: Request, job_id: UUID, wait: Wait = 0) -> Json:
+async def read_job(
+    request: Request, job_id: UUID, wait: Wait = 0, poll: Poll = None, if_none_match: IfNoneMatch = None
+) -> Response:
     """Show a job, at once, or when it has ended or `wait` is over, whichever comes first."""
-    state = state_of(request)
-    return Json(JobView.of(await (state.hub.wait(job_id, wait) if wait else state.client.get(job_id))))
+    view = JobView.of(await _look(request, job_id, wait))
+    if poll is not None:
+        return Json(ObservedJobView(**vars(view), observed_at=datetime.now(UTC)))
+    etag = etag_of(view)
+    if if_none_match is not None and matches(if_none_match, "If-None-Match", etag):
+        return Response(status_code=304, headers={"ETag": etag})
+    return Json(view, headers={"ETag": etag})
+
+
+@router.get(
+    "/{job_id}/result",
+    responses={
+        200: openapi.answer("The result, by itself: any JSON.", examples.COMPLETED["result"]),
+        202: openapi.answer(
+            "It has not ended; the job as it is now.",
+            examples.RUNNING,
+            model=JobView,
+            headers={"Retry-After": "Seconds after which it makes sense to ask again."},
+        ),
+        **openapi.problems(
+            "JOB_NOT_FOUND", "JOB_GONE", "JOB_DEAD", "JOB_CANCELLED", "RESULT_NOT_STORED", "INVALID_INPUT"
+        ),
+    },
+)
+async def read_result(request: Request, job_id: UUID, wait: Wait = 0) -> Response:
+    """Give what the task returned, and nothing else, once the job has completed."""
+    job = await _look(request, job_id, wait)
+    if not job.done:
+        view = JobView.of(job)
+        return Json(view, 202, {"Retry-After": str(view.poll_after_seconds)})
+    refusal = _no_result(job)
+    if refusal is not None:
+        raise refusal
+    return Response(encode(job.result), media_type=Json.media_type)
+
+
+@router.patch(
+    "/{job_id}",
+    response_model=JobView,
+    responses={
+        200: openapi.answer("The job after it.", examples.EDITED, headers={"ETag": "As it is now."}),
+        **openapi.problems(
+            "MALFORMED_JSON", "JOB_NOT_FOUND", "JOB_GONE", "ILLEGAL_TRANSITION", "CHANGED", "PAYLOAD_TOO_LARGE",
+            "UNSUPPORTED_MEDIA_TYPE", "INVALID_INPUT",
+        ),
+    },
+    openapi_extra=openapi.body_of(JobChange),
+)  # fmt: skip
+async def edit_job(request: Request, job_id: UUID, if_match: IfMatch = None) -> Json:
+    """Change a job: each field that is given replaces the job's. Answers with the job after it.
+
+    Tags and metadata at any time; priority, queue and run_at before it runs; payload before its first attempt.
+    """
+    client = state_of(request).client
+    change = await read_model(request, JobChange)
+    edit = change.edit()
+    if if_match is not None:
+        seen = await client.get(job_id)
+        if not matches(if_match, "If-Match", etag_of(JobView.of(seen))):
+            raise Changed(f"job {job_id} is not as the ETag says: it has changed meanwhile")
+        if if_match.strip() != "*":
+            if change.unchanged_since not in (None, seen.updated_at):
+                raise Changed(f"job {job_id} has changed meanwhile")
+            edit["unchanged_since"] = seen.updated_at
+    try:
+        view = JobView.of(await client.edit(job_id, **edit))
+    except InvalidInput as error:
+        raise _not_edited(change, error) from None
+    return Json(view, headers={"ETag": etag_of(view)})
 
 
 @router.get(
@@ -141,61 +149,23 @@ async def explain_job(request: Request, job_id: UUID) -> Json:
     return Json(await state_of(request).client.explain(job_id))
 
 
-@router.post(
-    "/{job_id}/cancel",
-    response_model=JobView,
-    responses={
-        200: openapi.answer("It had not started, and is cancelled.", examples.CANCELLED),
-        202: openapi.answer("It is running, and was asked to stop.", examples.STOPPING, model=JobView),
-        **openapi.problems("JOB_NOT_FOUND", "ILLEGAL_TRANSITION", "INVALID_INPUT"),
-    },
-)
-async def cancel_job(request: Request, job_id: UUID) -> Json:
-    """Cancel a job that has not started; ask a running one to stop. Answers with the job after it."""
-    job = await state_of(request).client.cancel(job_id)
-    return Json(JobView.of(job), 200 if job.done else 202)
+async def _look(request: Request, job_id: UUID, wait: float) -> Job:
+    state = state_of(request)
+    return await (state.hub.wait(job_id, wait) if wait else state.client.get(job_id))
 
 
-@router.post(
-    "/{job_id}/retry",
-    response_model=JobView,
-    responses={
-        200: openapi.answer("It is queued again.", {**examples.QUEUED, "generation": 2}),
-        **openapi.problems("JOB_NOT_FOUND", "ILLEGAL_TRANSITION", "INVALID_INPUT"),
-    },
-)
-async def retry_job(request: Request, job_id: UUID) -> Json:
-    """Give a dead or cancelled job another life; finished steps are kept. Answers with the job after it."""
-    return Json(JobView.of(await state_of(request).client.retry(job_id)))
+def _no_result(job: Job) -> Refusal | None:
+    if job.status == "dead":
+        why = f"{job.error.type}: {job.error.message}" if job.error else job.reason
+        return Refusal("JOB_DEAD", f"The job is dead, so there is no result: {why}")
+    if job.status == "cancelled":
+        return Refusal("JOB_CANCELLED", f"The job was cancelled, so there is no result: {job.reason}")
+    if job.warnings:
+        why = "; ".join(warning.detail for warning in job.warnings)
+        return Refusal("RESULT_NOT_STORED", f"The job completed, but its result could not be stored: {why}")
+    return None
 
 
-def _refused(wanted: JobRequest, error: InvalidInput) -> Refusal:
-    names = {"/task": wanted.task, "/queue": wanted.queue}
-    pointer = next((pointer for pointer, name in names.items() if str(error).startswith(f'"{name}" is no name')), "")
-    return invalid([InputError(pointer=pointer, detail=str(error))])
-
-
-def _statuses(given: list[str] | None) -> list[str] | None:
-    if given is None:
-        return None
-    statuses = [status for part in given for status in part.split(",")]
-    known = get_args(Status)
-    wrong = [status for status in statuses if status not in known]
-    if wrong:
-        detail = f"{', '.join(map(repr, wrong))}: the statuses are {', '.join(known)}"
-        raise invalid([InputError(parameter="status", detail=detail)])
-    return statuses
-
-
-def _next_link(request: Request, cursor: str | None) -> dict[str, str] | None:
-    if cursor is None:
-        return None
-    kept = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
-    return {"Link": f'<{request.url.path}?{urlencode([*kept, ("cursor", cursor)])}>; rel="next"'}
-
-
-def _unknown_task(task: str) -> Warning:
-    return Warning(
-        code="TASK_UNKNOWN",
-        detail=f"No worker has declared the task {task} yet; the job waits for one: esteira worker --tasks MODULE",
-    )
+def _not_edited(change: JobChange, error: InvalidInput) -> Refusal:
+    wrong_queue = str(error).startswith(f'"{change.queue}" is no name')
+    return invalid([InputError(pointer="/queue" if wrong_queue else "", detail=str(error))])

@@ -1,15 +1,22 @@
-"""GET /v1/queues."""
+"""/v1/queues: how deep they are, and what an operator does to one. A queue's name may hold slashes."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from typing import Annotated
 
+from fastapi import APIRouter, Path, Request
+
+from esteira.errors import InvalidInput
+from esteira.overview import Queue
 from esteira_service import examples, openapi
-from esteira_service.models import QueueList
+from esteira_service.models import Purged, QueueList
+from esteira_service.problems import InputError, Refusal, invalid
 from esteira_service.routes.strict import Json, StrictRoute
 from esteira_service.state import state_of
 
 router = APIRouter(prefix="/v1/queues", tags=["queues"], route_class=StrictRoute)
+
+Name = Annotated[str, Path(description="Its name; a slash in it may stand as it is.")]
 
 
 @router.get(
@@ -20,3 +27,63 @@ router = APIRouter(prefix="/v1/queues", tags=["queues"], route_class=StrictRoute
 async def list_queues(request: Request) -> Json:
     """Show how deep the queues are, how old the oldest ready job of each is, and how many living workers serve it."""
     return Json(QueueList(items=await state_of(request).client.queues()))
+
+
+@router.post(
+    "/{queue:path}/pause",
+    response_model=Queue,
+    responses={200: openapi.answer("It is paused.", examples.PAUSED_QUEUE), **openapi.problems("INVALID_INPUT")},
+)
+async def pause_queue(request: Request, queue: Name) -> Json:
+    """Let nothing of a queue be claimed from now on; what runs goes on. Also before its first job."""
+    try:
+        await state_of(request).client.pause(queue)
+    except InvalidInput as error:
+        raise invalid([InputError(parameter="queue", detail=str(error))]) from None
+    return await read_queue(request, queue)
+
+
+@router.post(
+    "/{queue:path}/resume",
+    response_model=Queue,
+    responses={
+        200: openapi.answer("It is not paused, or no longer.", examples.QUEUE),
+        **openapi.problems("QUEUE_NOT_FOUND", "INVALID_INPUT"),
+    },
+)
+async def resume_queue(request: Request, queue: Name) -> Json:
+    """End the pause of a queue."""
+    await state_of(request).client.resume(queue)
+    return await read_queue(request, queue)
+
+
+@router.post(
+    "/{queue:path}/purge",
+    response_model=Purged,
+    responses={
+        200: openapi.answer("How many it cancelled.", examples.PURGED),
+        **openapi.problems("QUEUE_NOT_FOUND", "INVALID_INPUT"),
+    },
+)
+async def purge_queue(request: Request, queue: Name) -> Json:
+    """Cancel all jobs of a queue that do not run, reason `purged`; retry brings them back."""
+    purged = await state_of(request).client.purge(queue)
+    if not purged:
+        await read_queue(request, queue)
+    return Json(Purged(purged=purged))
+
+
+@router.get(
+    "/{queue:path}",
+    response_model=Queue,
+    responses={
+        200: openapi.answer("The queue.", examples.QUEUE),
+        **openapi.problems("QUEUE_NOT_FOUND", "INVALID_INPUT"),
+    },
+)
+async def read_queue(request: Request, queue: Name) -> Json:
+    """Show how deep a queue is."""
+    found = await state_of(request).client.queue(queue)
+    if found is None:
+        raise Refusal("QUEUE_NOT_FOUND", f'nothing is known of a queue "{queue}": no job, no task, no setting')
+    return Json(found)

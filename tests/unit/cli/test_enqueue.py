@@ -48,6 +48,39 @@ def test_enqueue_hands_every_option_on(esteira: Esteira, psql: Psql) -> None:
     assert psql(f"set timezone = 'UTC'; {ONE}") == "bills|shop.bill|high|{}|5|120|2130-01-31 07:00:00+00"
 
 
+def test_tags_metadata_and_keys_are_handed_on(esteira: Esteira, psql: Psql) -> None:
+    options = ("--tag", "a,b", "--tag", "c", "--metadata", '{"customer": 7}', "--unique-key", "k")
+    esteira("enqueue", "t", *options, "--expires-at", "2130-01-31T09:00Z")
+    columns = "tags, metadata, unique_key, expires_at"
+    assert psql(f"set timezone = 'UTC'; select {columns} from esteira.jobs") == (
+        '{a,b,c}|{"customer": 7}|k|2130-01-31 09:00:00+00'
+    )
+
+
+def test_an_expiry_counts_from_now(esteira: Esteira, psql: Psql) -> None:
+    esteira("enqueue", "t", "--expires-in", "1h")
+    assert psql("select expires_at - created_at between '59 min' and '61 min' from esteira.jobs") == "t"
+
+
+def test_a_live_job_with_the_unique_key_is_the_answer_is_replaced_or_is_in_the_way(esteira: Esteira) -> None:
+    keyed = ("enqueue", "t", "--unique-key", "k")
+    job = esteira(*keyed).out.strip()
+    assert esteira(*keyed, "--on-conflict", "return").out.strip() == job
+    assert esteira(*keyed, "--on-conflict", "replace", "--queue", "q", "--json").json["queue"] == "q"
+    answer = esteira(*keyed, "--on-conflict", "reject")
+    assert (answer.code, answer.out) == (8, "")
+    assert f"`esteira status {job}` shows it" in answer.err
+
+
+def test_an_idempotency_key_answers_the_same_request_and_refuses_another(esteira: Esteira) -> None:
+    keyed = ("enqueue", "t", "--idempotency-key", "1f6c9d1e-7c4e-4a0f-9a53-c4f4f0f9a111")
+    job = esteira(*keyed).out.strip()
+    assert esteira(*keyed).out.strip() == job
+    answer = esteira(*keyed, "--priority", "high")
+    assert (answer.code, answer.out) == (8, "")
+    assert f"`esteira status {job}` shows it" in answer.err
+
+
 def test_a_delay_counts_from_now(esteira: Esteira, psql: Psql) -> None:
     esteira("enqueue", "t", "--delay", "1h30m")
     assert psql("select run_at - created_at from esteira.jobs") == "01:30:00"
@@ -82,6 +115,9 @@ def test_with_json_the_whole_job_is_printed(esteira: Esteira) -> None:
         (["t", "--priority", "urgent"], "urgent"),
         (["t", "--max-attempts", "0"], "--max-attempts"),
         (["no task"], "task"),
+        (["t", "--metadata", "[1]"], "the metadata is no JSON object"),
+        (["t", "--expires-in", "1h", "--expires-at", "2130-01-31T09:00Z"], "one of them"),
+        (["t", "--expires-in", "1h", "--idempotency-key", "k"], "say --expires-at"),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_stores_nothing(

@@ -8,14 +8,42 @@ import pytest
 
 from esteira import __version__
 from esteira.cli.exits import MEANINGS, Exit, code_of
-from esteira.errors import DatabaseUnavailable, EsteiraError, InvalidInput, JobNotFound, SchemaMismatch
+from esteira.errors import (
+    Changed,
+    DatabaseUnavailable,
+    EsteiraError,
+    IdempotencyMismatch,
+    InvalidInput,
+    JobNotFound,
+    KeyInFlight,
+    SchemaMismatch,
+    UniqueConflict,
+    UnknownTask,
+    UnknownWorker,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Esteira = Callable[..., Any]
 
-COMMANDS = ("dev", "serve", "worker", "migrate", "enqueue", "status", "jobs", "cancel", "retry", "explain", "workers")
+COMMANDS = (
+    *(
+        "dev",
+        "serve",
+        "worker",
+        "migrate",
+        "enqueue",
+        "status",
+        "jobs",
+        "explain",
+        "cancel",
+        "retry",
+        "discard",
+        "edit",
+    ),
+    *("queues", "pause", "resume", "purge", "tasks", "workers", "drain", "doctor"),
+)
 HEAVY = "fastapi uvicorn alembic esteira_service esteira_worker esteira_migrations esteira.embedded"
 
 
@@ -41,7 +69,19 @@ def test_every_command_explains_itself(esteira: Esteira, command: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "code"),
-    [(JobNotFound, 3), (DatabaseUnavailable, 5), (SchemaMismatch, 5), (InvalidInput, 2), (EsteiraError, 5)],
+    [
+        (JobNotFound, 3),
+        (UnknownTask, 3),
+        (UnknownWorker, 3),
+        (DatabaseUnavailable, 5),
+        (SchemaMismatch, 5),
+        (InvalidInput, 2),
+        (UniqueConflict, 8),
+        (IdempotencyMismatch, 8),
+        (KeyInFlight, 8),
+        (Changed, 8),
+        (EsteiraError, 5),
+    ],
 )
 def test_every_error_has_an_exit_code(kind: type[EsteiraError], code: int) -> None:
     assert code_of(kind("no")) == code
@@ -52,6 +92,12 @@ def test_what_to_do_next_names_the_job(esteira: Esteira) -> None:
     answer = esteira("retry", job)
     assert answer.code == 4
     assert answer.err.endswith(f": `esteira status {job}` shows it\n")
+
+
+def test_a_mistyped_command_is_answered_with_the_near_one(esteira: Esteira) -> None:
+    answer = esteira("cancle")
+    assert answer.code == 2
+    assert "Did you mean 'cancel'?" in answer.err
 
 
 def test_a_database_that_does_not_answer_is_reported_in_one_sentence(esteira: Esteira) -> None:

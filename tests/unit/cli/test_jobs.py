@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 
-from esteira.cli.views import jobs_view
+from esteira.cli.tables import jobs_view
 from esteira.job import Job
 
 if TYPE_CHECKING:
@@ -37,6 +37,38 @@ def test_jobs_are_filtered_by_status_queue_and_task(esteira: Esteira, worker: An
     assert ids(esteira("jobs", "--queue", "slow", "--json")) == [other]
     assert ids(esteira("jobs", "--task", "t", "--json")) == [str(dead)]
     assert ids(esteira("jobs", "--task", "t", "--queue", "slow", "--json")) == []
+
+
+def test_jobs_are_filtered_by_tag_metadata_time_and_worker(esteira: Esteira, worker: Any) -> None:
+    running = str(worker.running())
+    marked = esteira("enqueue", "t", "--tag", "a,b", "--metadata", '{"customer": 7}').out.strip()
+    assert ids(esteira("jobs", "--tag", "a", "--tag", "b", "--json")) == [marked]
+    assert ids(esteira("jobs", "--tag", "a,c", "--json")) == []
+    assert ids(esteira("jobs", "--metadata", "customer=7", "--json")) == [marked]
+    assert ids(esteira("jobs", "--worker", worker.id, "--json")) == [running]
+    assert ids(esteira("jobs", "--created-before", "1h", "--json")) == []
+    assert ids(esteira("jobs", "--created-after", "1h", "--sort", "created_at", "--json")) == [running, marked]
+
+
+def test_jobs_are_counted(esteira: Esteira) -> None:
+    for queue in ("a", "a", "b"):
+        esteira("enqueue", "t", "--queue", queue)
+    assert esteira("jobs", "--queue", "a", "--count", "--limit", 1).out == "2\n"
+    assert esteira("jobs", "--count", "--json").json == {"count": 3}
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--created-after", "soon", "soon"),
+        ("--created-after", "2030-99-01", "2030-99-01"),
+        ("--metadata", "x", "KEY=VALUE"),
+    ],
+)
+def test_a_filter_that_makes_no_sense_is_refused(esteira: Esteira, option: str, value: str, said: str) -> None:
+    answer = esteira("jobs", option, value)
+    assert (answer.code, answer.out) == (2, "")
+    assert said in answer.err
 
 
 def test_stuck_jobs_are_those_that_nobody_claims(esteira: Esteira, psql: Psql) -> None:
@@ -106,3 +138,9 @@ def test_a_watched_list_prints_new_and_changed_jobs_until_it_is_interrupted(
         (str(first), "completed"),
         (second, "queued"),
     ]
+
+
+def test_explain_says_it_in_a_sentence_or_with_its_code(esteira: Esteira) -> None:
+    job = esteira("enqueue", "t", "--queue", "lonely").out.strip()
+    assert esteira("explain", job).out.startswith('No worker serves the queue "lonely".')
+    assert esteira("explain", job, "--json").json["code"] == "no_worker"

@@ -9,7 +9,7 @@ import pytest
 
 from esteira.database import Database
 from esteira.errors import ConfigurationError, DatabaseUnavailable, IllegalTransition, InvalidInput, JobNotFound
-from esteira.queries import JobFilter, jobs
+from esteira.queries import JobFilter, Page, jobs
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Belt
@@ -30,8 +30,8 @@ async def test_rows_and_values_are_read(database: Database) -> None:
 
 
 async def test_a_composed_query_is_run_with_its_parameters(database: Database) -> None:
-    wanted = JobFilter(status=["queued", "running"], queue="a' or true", limit=3)
-    assert await database.fetch(jobs(wanted)) == []
+    wanted = JobFilter(status=["queued", "running"], queue="a' or true")
+    assert await database.fetch(jobs(wanted, Page(limit=3))) == []
 
 
 async def test_connections_that_were_ended_are_made_anew(database: Database, belt: Belt) -> None:

@@ -12,6 +12,7 @@ from esteira.errors import (
     EsteiraError,
     IllegalTransition,
     InvalidInput,
+    JobGone,
     JobNotFound,
     SchemaMismatch,
 )
@@ -29,6 +30,7 @@ def postgres(state: str, message: str = "said so") -> BaseException:
         (postgres("ES001"), JobNotFound),
         (postgres("ES002"), IllegalTransition),
         (postgres("ES004"), InvalidInput),
+        (postgres("ES005"), JobGone),
         (postgres("08006"), DatabaseUnavailable),
         (postgres("28P01"), DatabaseUnavailable),
         (postgres("3D000"), DatabaseUnavailable),

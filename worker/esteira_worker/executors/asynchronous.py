@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -19,8 +20,9 @@ log = structlog.get_logger()
 class AsyncExecutor:
     """Await the handler. database: for the contexts; apart from the engine's own, which must never wait for theirs."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, make_context: Callable[..., Context] = Context) -> None:
         self._database = database
+        self._make_context = make_context
 
     async def run(self, job: Claimed, task: Task[..., Any]) -> Ending:
         """Run the attempt; cancelling it raises CancelledError in the handler."""
@@ -31,7 +33,9 @@ class AsyncExecutor:
             return bad_payload(error)
         context = None
         if signature.context_parameter is not None:
-            context = arguments[signature.context_parameter] = Context(job, self._database, task.policy.steps)
+            context = arguments[signature.context_parameter] = self._make_context(
+                job, self._database, task.policy.steps, signature
+            )
         try:
             value = await task.function(**arguments)
             if context is not None:
@@ -44,7 +48,7 @@ class AsyncExecutor:
                     await context.close()
                 return ending_of(error, task)
             log.warning("raised_after_completion", job_id=str(job.id), task=job.task, error=repr(error))
-        return Settled() if context is not None and context.completed else completed(value)
+        return Settled() if context is not None and context.completed else completed(value, signature)
 
     def leftover(self, _job: Claimed) -> asyncio.Future[Any] | None:
         """Return None: nothing of a cancelled coroutine goes on."""

@@ -22,15 +22,22 @@ def run_plain(
     task: Task[..., Any],
     database: SyncDatabase,
     began: Callable[[SyncContext], None] = lambda _: None,
+    make_context: Callable[..., SyncContext] = SyncContext,
 ) -> Ending:
     """Run the attempt and return how it ended; never raises. `began` receives its context, if it has one.
 
     Context variables that the function sets are gone with it: the thread or process has other jobs to run.
     """
-    return copy_context().run(_run, job, task, database, began)
+    return copy_context().run(_run, job, task, database, began, make_context)
 
 
-def _run(job: Claimed, task: Task[..., Any], database: SyncDatabase, began: Callable[[SyncContext], None]) -> Ending:
+def _run(
+    job: Claimed,
+    task: Task[..., Any],
+    database: SyncDatabase,
+    began: Callable[[SyncContext], None],
+    make_context: Callable[..., SyncContext],
+) -> Ending:
     signature = task.signature
     try:
         arguments = signature.decode(job.payload)
@@ -38,7 +45,7 @@ def _run(job: Claimed, task: Task[..., Any], database: SyncDatabase, began: Call
         return bad_payload(error)
     context = None
     if signature.context_parameter is not None:
-        context = arguments[signature.context_parameter] = SyncContext(job, database, task.policy.steps)
+        context = arguments[signature.context_parameter] = make_context(job, database, task.policy.steps, signature)
         began(context)
     try:
         value = task.function(**arguments)
@@ -50,4 +57,4 @@ def _run(job: Claimed, task: Task[..., Any], database: SyncDatabase, began: Call
                 context.close()
             return ending_of(error, task)
         log.warning("raised_after_completion", job_id=str(job.id), task=job.task, error=repr(error))
-    return Settled() if context is not None and context.completed else completed(value)
+    return Settled() if context is not None and context.completed else completed(value, signature)

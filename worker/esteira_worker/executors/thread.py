@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
@@ -17,15 +18,18 @@ from esteira_worker.executors.plain import run_plain
 class ThreadExecutor:
     """Hold a thread for each slot, made when first needed."""
 
-    def __init__(self, database: SyncDatabase, slots: int) -> None:
+    def __init__(
+        self, database: SyncDatabase, slots: int, make_context: Callable[..., SyncContext] = SyncContext
+    ) -> None:
         self._database = database
+        self._make_context = make_context
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix="esteira")
         self._leftovers: dict[UUID, asyncio.Future[Ending]] = {}
 
     async def run(self, job: Claimed, task: Task[..., Any]) -> Ending:
         """Run the attempt; cancelling it leaves the thread behind (see `leftover`) and makes its context raise."""
         interruption = _Interruption()
-        future = self._threads.submit(run_plain, job, task, self._database, interruption.began)
+        future = self._threads.submit(run_plain, job, task, self._database, interruption.began, self._make_context)
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:

@@ -1,0 +1,368 @@
+# Written by scripts/generate_sync.py from esteira/client.py. Do not edit: change that and run `make generate`.
+"""The synchronous client: each verb is one call of an SQL function."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
+from uuid import UUID
+
+from pydantic import TypeAdapter
+
+from esteira import queries
+from esteira.acted import Acted
+from esteira.database import Row, SyncCallersConnection, SyncDatabase, sync_fetch_with
+from esteira.durations import Duration, to_timedelta
+from esteira.encoding import decode, encode
+from esteira.errors import JobNotFound, UnknownTask
+from esteira.job import FINAL, Attempt, Explanation, Job, Priority, Step
+from esteira.new_job import ENQUEUE, NOTIFY, Enqueued, NewJob, columns
+from esteira.notifier import SyncNotifier
+from esteira.overview import DeclaredTask, Ended, Queue, Totals, Worker
+from esteira.queries import JobFilter, Page
+from esteira.schema import check_schema
+from esteira.settings import read_settings
+from esteira.sync_handle import SyncHandle
+
+if TYPE_CHECKING:
+    from esteira.task import Task
+
+R = TypeVar("R")
+
+# Reads may happen twice, so a short absence of the database (a restart, a failover) is waited out.
+PATIENCE_SECONDS = 5.0
+# As many jobs a bulk act takes at most, if nothing else is said.
+MANY = 10_000
+LIVE = ("queued", "running", "waiting")
+_EDIT = "select esteira.edit($1, $2, $3, $4, $5, $6::text::jsonb, $7::text::jsonb, $8)"
+_ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
+
+
+class SyncClient:
+    """Enqueue jobs and ask after them.
+
+    Without arguments it reads ESTEIRA_DATABASE_URL. Use it as a context manager, or call `close`.
+    Methods raise DatabaseUnavailable where Postgres cannot be reached, and JobNotFound for an id that no job has.
+    """
+
+    def __init__(self, database_url: str | None = None, *, database: SyncDatabase | None = None) -> None:
+        self.database = database or SyncDatabase(
+            database_url or read_settings().require_database_url(), session_name="esteira-client"
+        )
+        self._notifier = SyncNotifier(self.database)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Send the last notifications and close the connections."""
+        try:
+            self._notifier.close()
+        finally:
+            self.database.close()
+
+    def check_schema(self) -> None:
+        """Raise SchemaMismatch, saying what to run, unless the database has the schema that this version speaks."""
+        stamped = self.database.fetchval(queries.IS_STAMPED, patience=PATIENCE_SECONDS)
+        check_schema(self.database.fetchval(queries.STAMP, patience=PATIENCE_SECONDS) if stamped else None)
+
+    @overload
+    def enqueue(
+        self, task: Task[..., R], payload: Any = None, *, db: SyncCallersConnection | None = None, **options: Any
+    ) -> SyncHandle[R]: ...
+    @overload
+    def enqueue(
+        self, task: str, payload: Any = None, *, db: SyncCallersConnection | None = None, **options: Any
+    ) -> SyncHandle[Any]: ...
+    def enqueue(
+        self,
+        task: Task[..., Any] | str,
+        payload: Any = None,
+        *,
+        db: SyncCallersConnection | None = None,
+        **options: Any,
+    ) -> SyncHandle[Any]:
+        """Enqueue one job of a task, given as such or by its name; `options` are the other fields of NewJob.
+
+        A task checks the payload and types the result. db: a connection of the caller's; the job then exists if and
+        only if the transaction on it commits. Raises InvalidInput for what does not fit or Postgres cannot store,
+        UniqueConflict, IdempotencyMismatch, KeyInFlight.
+        """
+        if isinstance(task, str):
+            new, returns = NewJob(task, {} if payload is None else payload, **options), _ANYTHING
+        else:
+            new, returns = task.new_job(payload, **options), task.signature.returns
+        ids = self.enqueue_many([new], db=db)
+        return SyncHandle(ids[0], self, returns)
+
+    def enqueue_many(self, jobs: Sequence[NewJob], *, db: SyncCallersConnection | None = None) -> list[UUID]:
+        """Enqueue jobs in one statement: all or, where one is refused, none. Returns their ids in the same order."""
+        return [job.id for job in self._enqueue(jobs, db, atomic=True)]
+
+    def enqueue_each(self, jobs: Sequence[NewJob], *, db: SyncCallersConnection | None = None) -> list[Enqueued]:
+        """Enqueue jobs in one statement, each for itself: one whose key is refused does not hinder the others.
+
+        Raises InvalidInput where one cannot be stored, KeyInFlight; then none is.
+        """
+        return self._enqueue(jobs, db, atomic=False)
+
+    def get(self, job_id: UUID) -> Job:
+        """Return the job as it is now, with payload and result."""
+        row = self.database.fetchrow(queries.JOB_BY_ID, job_id, patience=PATIENCE_SECONDS)
+        if row is None:
+            raise self.missing(job_id)
+        return Job.from_row(dict(row))
+
+    def get_many(self, job_ids: Collection[UUID], *, payloads: bool = True) -> dict[UUID, Job]:
+        """Return these jobs as they are now; an id that no job has is left out.
+
+        payloads: False leaves them out of the jobs that have not ended.
+        """
+        live = queries.LIVE_JOBS_BY_IDS if payloads else queries.LIVE_JOBS_BY_IDS_WITHOUT_BODIES
+        rows = self.database.fetch(live, job_ids, patience=PATIENCE_SECONDS)
+        found = {row["id"]: Job.from_row(dict(row)) for row in rows}
+        ended = [job_id for job_id in job_ids if job_id not in found]
+        if ended:
+            rows = self.database.fetch(queries.JOBS_BY_IDS, ended, patience=PATIENCE_SECONDS)
+            found.update((row["id"], Job.from_row(dict(row))) for row in rows)
+        return found
+
+    def live(self, job_ids: Collection[UUID]) -> set[UUID]:
+        """Return those of these ids whose jobs have not ended."""
+        rows = self.database.fetch(queries.LIVE_IDS, job_ids, patience=PATIENCE_SECONDS)
+        return {row["id"] for row in rows}
+
+    def declared(self, tasks: Collection[str]) -> set[str]:
+        """Return those of these tasks that a worker has ever declared."""
+        rows = self.database.fetch(queries.DECLARED, tasks, patience=PATIENCE_SECONDS)
+        return {row["name"] for row in rows}
+
+    def unserved_queues(self) -> list[str]:
+        """Return the queues that hold queued jobs, ready or scheduled, and that no living worker serves."""
+        rows = self.database.fetch(queries.UNSERVED_QUEUES, patience=PATIENCE_SECONDS)
+        return [row["name"] for row in rows]
+
+    def paused_queues(self) -> list[str]:
+        """Return the queues that hold ready jobs, and that somebody paused."""
+        rows = self.database.fetch(queries.PAUSED_QUEUES, patience=PATIENCE_SECONDS)
+        return [row["name"] for row in rows]
+
+    def missing(self, job_id: UUID) -> JobNotFound:
+        """Return what there is to say of an id that no job has."""
+        try:
+            self.database.fetch(queries.MISSING, job_id, patience=PATIENCE_SECONDS)
+        except JobNotFound as error:
+            return error
+        raise AssertionError("esteira.missing raises")
+
+    def jobs(self, wanted: JobFilter | None = None, page: Page | None = None) -> list[Job]:
+        """Return a page of jobs, by default the newest 50, without payloads and results."""
+        query = queries.jobs(wanted or JobFilter(), page or Page())
+        rows = self.database.fetch(query, patience=PATIENCE_SECONDS)
+        return [Job.from_row(dict(row)) for row in rows]
+
+    def count(self, wanted: JobFilter | None = None, *, estimate: bool = False) -> int:
+        """Count jobs. An estimate is the planner's: quick where counting would read all of history."""
+        wanted = wanted or JobFilter()
+        if estimate:
+            return self.database.estimate(queries.job_ids(wanted), patience=PATIENCE_SECONDS)
+        return int(self.database.fetchval(queries.count(wanted), patience=PATIENCE_SECONDS))
+
+    def wait(self, job_id: UUID, *, timeout: Duration | None = None) -> Job:
+        """Return the job once it has ended, or as it is when `timeout` is over."""
+        deadline = None if timeout is None else time.monotonic() + to_timedelta(timeout).total_seconds()
+        pause = 0.02
+        while True:
+            job = self.get(job_id)
+            left = None if deadline is None else deadline - time.monotonic()
+            if job.status in FINAL or (left is not None and left <= 0):
+                return job
+            time.sleep(pause if left is None else min(pause, left))
+            pause = min(pause * 1.5, 1.0)
+
+    def cancel(self, job_id: UUID) -> Job:
+        """Cancel a job that has not started, or ask a running one to stop; returns the job after it.
+
+        Raises IllegalTransition where it has ended.
+        """
+        return self._act("select esteira.cancel($1)", job_id)
+
+    def retry(self, job_id: UUID) -> Job:
+        """Give a dead or cancelled job another life; returns the job after it.
+
+        Raises IllegalTransition for any other.
+        """
+        job = self._act("select esteira.retry($1)", job_id)
+        self._notifier.notify([job.queue])
+        return job
+
+    def edit(
+        self,
+        job_id: UUID,
+        *,
+        priority: Priority | None = None,
+        queue: str | None = None,
+        run_at: datetime | None = None,
+        tags: Sequence[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        payload: Any = None,
+        unchanged_since: datetime | None = None,
+    ) -> Job:
+        """Change what is given; returns the job after it.
+
+        tags and metadata at any time; priority, queue and run_at before it runs; payload before its first attempt.
+        unchanged_since: the job's updated_at as it was read. Raises IllegalTransition, Changed, InvalidInput.
+        """
+        values = (
+            priority, queue, run_at, tags, None if metadata is None else encode(metadata),
+            None if payload is None else encode(payload), unchanged_since,
+        )  # fmt: skip
+        self.database.fetch(_EDIT, job_id, *values)
+        job = self.get(job_id)
+        self._notifier.notify([job.queue])
+        return job
+
+    def discard(self, job_id: UUID) -> None:
+        """Remove a dead job for good. Raises IllegalTransition for any other."""
+        self.database.fetch("select esteira.discard($1)", job_id)
+
+    def cancel_many(self, wanted: JobFilter, *, limit: int = MANY, dry_run: bool = False) -> Acted:
+        """Cancel those that have not started and ask the running ones to stop, the oldest first."""
+        ids, acted = self._chosen(wanted.within(LIVE), limit)
+        if dry_run or not ids:
+            return acted
+        rows = self.database.fetch("select status from esteira.cancel_many($1)", ids)
+        asked = sum(row["status"] == "running" for row in rows)
+        return replace(acted, changed=len(rows) - asked, asked=asked)
+
+    def retry_many(self, wanted: JobFilter, *, limit: int = MANY, dry_run: bool = False) -> Acted:
+        """Give dead and cancelled jobs another life, the oldest first."""
+        ids, acted = self._chosen(wanted.within(("dead", "cancelled")), limit)
+        if dry_run or not ids:
+            return acted
+        rows = self.database.fetch("select queue from esteira.retry_many($1)", ids)
+        self._notifier.notify({row["queue"] for row in rows})
+        return replace(acted, changed=len(rows))
+
+    def discard_many(self, wanted: JobFilter, *, limit: int = MANY, dry_run: bool = False) -> Acted:
+        """Remove dead jobs for good, the oldest first."""
+        ids, acted = self._chosen(wanted.within(("dead",)), limit)
+        if dry_run or not ids:
+            return acted
+        return replace(acted, changed=len(self.database.fetch("select esteira.discard_many($1)", ids)))
+
+    def _chosen(self, wanted: JobFilter, limit: int) -> tuple[list[UUID], Acted]:
+        rows = self.database.fetch(queries.oldest_ids(wanted, limit + 1), patience=PATIENCE_SECONDS)
+        ids = [row["id"] for row in rows[:limit]]
+        return ids, Acted(matched=len(ids), more=len(rows) > limit)
+
+    def explain(self, job_id: UUID) -> Explanation:
+        """Say why the job is not running now, or what it is doing."""
+        row = self.database.fetchrow("select code, detail from esteira.explain($1)", job_id, patience=PATIENCE_SECONDS)
+        if row is None or row["code"] == "not_found":
+            raise self.missing(job_id)
+        return Explanation(**row)
+
+    def steps(self, job_id: UUID) -> list[Step]:
+        """Return the finished steps, in the order in which they finished."""
+        rows = self._parts(queries.STEPS, job_id)
+        return [Step(**{**row, "result": decode(row["result"])}) for row in rows]
+
+    def attempts(self, job_id: UUID) -> list[Attempt]:
+        """Return the attempts that did not complete."""
+        rows = self._parts(queries.ATTEMPTS, job_id)
+        return [Attempt(**{**row, "error": decode(row["error"])}) for row in rows]
+
+    def queues(self) -> list[Queue]:
+        """Return the queues by name."""
+        return [Queue(**row) for row in self.database.fetch(queries.QUEUES, patience=PATIENCE_SECONDS)]
+
+    def queue(self, name: str) -> Queue | None:
+        """Return a queue; None where nothing is known of it."""
+        row = self.database.fetchrow(queries.QUEUE, name, patience=PATIENCE_SECONDS)
+        return None if row is None else Queue(**row)
+
+    def pause(self, queue: str) -> datetime:
+        """Let nothing of this queue be claimed from now on; returns since when it is so."""
+        return cast(datetime, self.database.fetchval("select esteira.pause($1)", queue))
+
+    def resume(self, queue: str) -> bool:
+        """End the pause of a queue; False if it was not paused."""
+        return cast(bool, self.database.fetchval("select esteira.resume($1)", queue))
+
+    def purge(self, queue: str) -> int:
+        """Cancel all jobs of a queue that do not run; returns how many."""
+        purged = batch = self.database.fetchval("select esteira.purge($1)", queue)
+        while batch:
+            batch = self.database.fetchval("select esteira.purge($1)", queue)
+            purged += batch
+        return int(purged)
+
+    def tasks(self) -> list[DeclaredTask]:
+        """Return the tasks that a worker ever declared, by name."""
+        rows = self.database.fetch(queries.TASKS, patience=PATIENCE_SECONDS)
+        return [_declared_task(row) for row in rows]
+
+    def task(self, name: str) -> DeclaredTask:
+        """Return a declared task. Raises UnknownTask."""
+        row = self.database.fetchrow(queries.TASK, name, patience=PATIENCE_SECONDS)
+        if row is None:
+            raise UnknownTask(f'no worker has declared the task "{name}"')
+        return _declared_task(row)
+
+    def pause_task(self, name: str) -> datetime:
+        """Let no job of this task be claimed from now on; returns since when it is so. Raises UnknownTask."""
+        return cast(datetime, self.database.fetchval("select esteira.pause_task($1)", name))
+
+    def resume_task(self, name: str) -> bool:
+        """End the pause of a task; False if it was not paused. Raises UnknownTask."""
+        return cast(bool, self.database.fetchval("select esteira.resume_task($1)", name))
+
+    def workers(self) -> list[Worker]:
+        """Return the workers of the last day, the youngest first."""
+        return [Worker(**row) for row in self.database.fetch(queries.WORKERS, patience=PATIENCE_SECONDS)]
+
+    def drain(self, worker_id: UUID) -> datetime:
+        """Ask a worker to finish what it runs and to leave; returns since when it is asked. Raises UnknownWorker."""
+        return cast(datetime, self.database.fetchval("select esteira.drain($1)", worker_id))
+
+    def totals(self) -> Totals:
+        """Return how many jobs there are in each state, over all queues, and what works on them."""
+        row = self.database.fetchrow(queries.TOTALS, patience=PATIENCE_SECONDS)
+        assert row is not None
+        return Totals(**row)
+
+    def ended_lately(self) -> list[Ended]:
+        """Return how many jobs ended in the last five minutes and in the last hour."""
+        return [Ended(**row) for row in self.database.fetch(queries.ENDED_LATELY, patience=PATIENCE_SECONDS)]
+
+    def _enqueue(self, jobs: Sequence[NewJob], db: SyncCallersConnection | None, *, atomic: bool) -> list[Enqueued]:
+        rows: Sequence[Row]
+        if db is None:
+            rows = self.database.fetch(ENQUEUE, *columns(jobs), atomic)
+            self._notifier.notify(row["queue"] for row in rows if row["queue"])
+        else:
+            rows = sync_fetch_with(db, ENQUEUE, *columns(jobs), atomic)
+            # In the caller's own transaction a notification goes out with the commit.
+            sync_fetch_with(db, NOTIFY, {row["queue"] for row in rows if row["queue"]})
+        return [Enqueued(row["id"], row["outcome"]) for row in rows]
+
+    def _act(self, verb: str, job_id: UUID) -> Job:
+        self.database.fetch(verb, job_id)
+        return self.get(job_id)
+
+    def _parts(self, query: str, job_id: UUID) -> list[Any]:
+        rows = self.database.fetch(query, job_id, patience=PATIENCE_SECONDS)
+        if not rows:
+            self.get(job_id)
+        return rows
+
+
+def _declared_task(row: Any) -> DeclaredTask:
+    return DeclaredTask(**{**row, "payload_schema": decode(row["payload_schema"])})
