@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from esteira import queries
+from esteira import lists, queries
 from esteira.acted import Acted
 from esteira.database import CallersConnection, Database, Row, fetch_with
 from esteira.durations import Duration, to_timedelta
@@ -20,10 +20,10 @@ from esteira.encoding import decode, encode
 from esteira.errors import JobNotFound, UnknownTask
 from esteira.handle import Handle
 from esteira.job import FINAL, Attempt, Explanation, Job, Priority, Step
+from esteira.lists import JobFilter, Page
 from esteira.new_job import ENQUEUE, NOTIFY, Enqueued, NewJob, columns
 from esteira.notifier import Notifier
 from esteira.overview import DeclaredTask, Ended, Queue, Totals, Worker
-from esteira.queries import JobFilter, Page
 from esteira.schema import check_schema
 from esteira.settings import read_settings
 
@@ -158,7 +158,7 @@ class Client:
 
     async def jobs(self, wanted: JobFilter | None = None, page: Page | None = None) -> list[Job]:
         """Return a page of jobs, by default the newest 50, without payloads and results."""
-        query = queries.jobs(wanted or JobFilter(), page or Page())
+        query = lists.jobs(wanted or JobFilter(), page or Page())
         rows = await self.database.fetch(query, patience=PATIENCE_SECONDS)
         return [Job.from_row(dict(row)) for row in rows]
 
@@ -166,8 +166,8 @@ class Client:
         """Count jobs. An estimate is the planner's: quick where counting would read all of history."""
         wanted = wanted or JobFilter()
         if estimate:
-            return await self.database.estimate(queries.job_ids(wanted), patience=PATIENCE_SECONDS)
-        return int(await self.database.fetchval(queries.count(wanted), patience=PATIENCE_SECONDS))
+            return await self.database.estimate(lists.job_ids(wanted), patience=PATIENCE_SECONDS)
+        return int(await self.database.fetchval(lists.count(wanted), patience=PATIENCE_SECONDS))
 
     async def wait(self, job_id: UUID, *, timeout: Duration | None = None) -> Job:  # noqa: ASYNC109 - a deadline that answers
         """Return the job once it has ended, or as it is when `timeout` is over."""
@@ -253,7 +253,7 @@ class Client:
         return replace(acted, changed=len(await self.database.fetch("select esteira.discard_many($1)", ids)))
 
     async def _chosen(self, wanted: JobFilter, limit: int) -> tuple[list[UUID], Acted]:
-        rows = await self.database.fetch(queries.oldest_ids(wanted, limit + 1), patience=PATIENCE_SECONDS)
+        rows = await self.database.fetch(lists.oldest_ids(wanted, limit + 1), patience=PATIENCE_SECONDS)
         ids = [row["id"] for row in rows[:limit]]
         return ids, Acted(matched=len(ids), more=len(rows) > limit)
 

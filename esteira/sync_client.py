@@ -12,17 +12,17 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from esteira import queries
+from esteira import lists, queries
 from esteira.acted import Acted
 from esteira.database import Row, SyncCallersConnection, SyncDatabase, sync_fetch_with
 from esteira.durations import Duration, to_timedelta
 from esteira.encoding import decode, encode
 from esteira.errors import JobNotFound, UnknownTask
 from esteira.job import FINAL, Attempt, Explanation, Job, Priority, Step
+from esteira.lists import JobFilter, Page
 from esteira.new_job import ENQUEUE, NOTIFY, Enqueued, NewJob, columns
 from esteira.notifier import SyncNotifier
 from esteira.overview import DeclaredTask, Ended, Queue, Totals, Worker
-from esteira.queries import JobFilter, Page
 from esteira.schema import check_schema
 from esteira.settings import read_settings
 from esteira.sync_handle import SyncHandle
@@ -163,7 +163,7 @@ class SyncClient:
 
     def jobs(self, wanted: JobFilter | None = None, page: Page | None = None) -> list[Job]:
         """Return a page of jobs, by default the newest 50, without payloads and results."""
-        query = queries.jobs(wanted or JobFilter(), page or Page())
+        query = lists.jobs(wanted or JobFilter(), page or Page())
         rows = self.database.fetch(query, patience=PATIENCE_SECONDS)
         return [Job.from_row(dict(row)) for row in rows]
 
@@ -171,8 +171,8 @@ class SyncClient:
         """Count jobs. An estimate is the planner's: quick where counting would read all of history."""
         wanted = wanted or JobFilter()
         if estimate:
-            return self.database.estimate(queries.job_ids(wanted), patience=PATIENCE_SECONDS)
-        return int(self.database.fetchval(queries.count(wanted), patience=PATIENCE_SECONDS))
+            return self.database.estimate(lists.job_ids(wanted), patience=PATIENCE_SECONDS)
+        return int(self.database.fetchval(lists.count(wanted), patience=PATIENCE_SECONDS))
 
     def wait(self, job_id: UUID, *, timeout: Duration | None = None) -> Job:
         """Return the job once it has ended, or as it is when `timeout` is over."""
@@ -258,7 +258,7 @@ class SyncClient:
         return replace(acted, changed=len(self.database.fetch("select esteira.discard_many($1)", ids)))
 
     def _chosen(self, wanted: JobFilter, limit: int) -> tuple[list[UUID], Acted]:
-        rows = self.database.fetch(queries.oldest_ids(wanted, limit + 1), patience=PATIENCE_SECONDS)
+        rows = self.database.fetch(lists.oldest_ids(wanted, limit + 1), patience=PATIENCE_SECONDS)
         ids = [row["id"] for row in rows[:limit]]
         return ids, Acted(matched=len(ids), more=len(rows) > limit)
 
