@@ -1288,6 +1288,7 @@ begin
             from esteira.job_live as job
             where job.status = 'queued'
               and lane.queue <> all (paused_queues)
+              and cardinality(able) > 0
               and job.queue = lane.queue
               and job.priority = lane.priority
               and job.ready_at <= moment
@@ -1734,12 +1735,12 @@ begin
         order by unique_key, id
         on conflict (task, unique_key) where unique_key is not null do nothing
         returning job.id, job.queue
-    ), gone as (
-        delete from esteira.job as job
-        using ended
-        join retried on retried.id = ended.id
-        where job.id = ended.id and job.status = ended.status and job.finished_at = ended.finished_at
-          and job.status in ('dead', 'cancelled')
+    -- By their ids, not by a join: with an old plan that compared each with each (10,000 jobs: two minutes).
+    ), dead as (
+        delete from esteira.job_dead as job where job.id = any (array(select retried.id from retried))
+    ), cancelled as (
+        delete from esteira.job_finished as job
+        where job.status = 'cancelled' and job.id = any (array(select retried.id from retried))
     )
     select retried.id, retried.queue from retried;
 exception when lock_not_available then
@@ -1825,6 +1826,7 @@ language sql
 security definer
 set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
+set jit = off
 as $$
 select count(*)::integer
 from esteira.cancel_many(
@@ -1863,7 +1865,7 @@ on conflict (name) do update set paused_at = coalesce(queue.paused_at, excluded.
 returning paused_at
 $$;
 comment on function esteira.pause(text) is
-'From its commit on nothing of this queue is claimed; what runs goes on. Returns since when.';
+'Claims that begin after its commit take nothing of this queue; what runs goes on. Returns since when.';
 
 -- The jobs lie below the engines' floors by now: "*" tells them to begin anew.
 create function esteira.resume(queue text) returns boolean
@@ -1900,7 +1902,7 @@ begin
 end
 $$;
 comment on function esteira.pause_task(text) is
-'From its commit on no job of this task is claimed, in whatever queue; what runs goes on. Returns since when; raises ES009 (no such task).';
+'Claims that begin after its commit take no job of this task, in whatever queue; what runs goes on. Returns since when; raises ES009 (no such task).';
 
 create function esteira.resume_task(task text) returns boolean
 language plpgsql
