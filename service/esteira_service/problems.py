@@ -135,22 +135,22 @@ def json_pointer(location: Iterable[int | str]) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
 
 
+def described(refusal: Refusal) -> Problem:
+    """Say it as programs and people are told."""
+    status = KINDS[refusal.code].status
+    errors = None if refusal.errors is None else list(refusal.errors)
+    return Problem(code=refusal.code, title=phrase(status), status=status, detail=refusal.detail, errors=errors)
+
+
 def problem(refusal: Refusal) -> Response:
     """Write the answer."""
-    status = KINDS[refusal.code].status
-    content = Problem(
-        code=refusal.code,
-        title=phrase(status),
-        status=status,
-        detail=refusal.detail,
-        errors=None if refusal.errors is None else list(refusal.errors),
-    )
+    content = described(refusal)
     headers = dict(refusal.headers or {})
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if content.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers.setdefault("Retry-After", "2")
     elif refusal.code.endswith("_IN_FLIGHT"):
         headers.setdefault("Retry-After", "1")
-    return Response(content.model_dump_json(exclude_none=True), status, headers, MEDIA_TYPE)
+    return Response(content.model_dump_json(exclude_none=True), content.status, headers, MEDIA_TYPE)
 
 
 def refusal_of(error: EsteiraError) -> Refusal:

@@ -138,3 +138,18 @@ async def test_the_views_of_what_goes_on_read_no_history(queue: Any) -> None:
         plan = str(await queue.connection.fetch(f"explain select * from esteira.{view}"))
         assert "job_finished" not in plan, view
         assert "job_live" in plan or "job_dead" in plan, view
+
+
+async def test_health_names_who_holds_the_oldest_snapshot_and_the_oldest_transaction(queue: Any, connect: Any) -> None:
+    holder = await connect(server_settings={"application_name": "report"})
+    pid = holder.get_server_pid()
+    async with holder.transaction(isolation="repeatable_read"):
+        await holder.fetchval("select count(*) from esteira.job_live")
+        await queue.enqueue()
+        health = await queue.connection.fetchrow("select * from esteira.db_health")
+    assert (health["oldest_transaction_pid"], health["oldest_transaction_name"]) == (pid, "report")
+    assert (health["xmin_holder"], health["xmin_holder_name"], health["xmin_holder_pid"]) == ("session", "report", pid)
+    assert health["xmin_age"] >= 1
+    assert health["oldest_transaction_age"] > timedelta(0)
+    health = await queue.connection.fetchrow("select * from esteira.db_health")
+    assert (health["oldest_transaction_pid"], health["xmin_holder"]) == (None, None)
