@@ -8,6 +8,7 @@
 
 \ir functions/now.sql
 \ir functions/uuid7.sql
+\ir functions/id_bounds.sql
 \ir functions/priority.sql
 \ir functions/backoff.sql
 
@@ -84,6 +85,7 @@
 \ir views/worker_status.sql
 \ir verbs/explain.sql
 \ir views/running_jobs.sql
+\ir views/stuck.sql
 \ir views/stuck_jobs.sql
 \ir views/dead_letter.sql
 \ir views/queue_stats.sql

@@ -10,6 +10,7 @@ from types import ModuleType
 
 import esteira
 import esteira.settings
+import esteira.testing
 from esteira_service import create_app
 from scripts.docs.cli import cli_page
 from scripts.docs.errors import errors_page
@@ -66,7 +67,7 @@ def write_reference(folder: Path, database_url: str) -> None:
 
 def public_modules() -> list[ModuleType]:
     """Give the modules whose `__all__` is the interface."""
-    return [esteira]
+    return [esteira, esteira.testing]
 
 
 def sources() -> dict[str, str]:

@@ -31,18 +31,20 @@ async def read_model(request: Request, model: type[M]) -> M:
     return parse(await read_body(request), model)
 
 
-async def read_body(request: Request, limit: int = MAX_BYTES) -> bytes:
-    """Read a body of JSON, but no more than so many bytes of it, whatever its Content-Length says."""
+async def read_body(request: Request, limit: int = MAX_BYTES, seconds: float | None = None) -> bytes:
+    """Read a body of JSON, but no more than so many bytes of it, whatever its Content-Length says, and not for ever."""
     _check_media_type(request)
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and len(declared) < 20 and int(declared) > limit:
         raise _too_large(limit)
+    seconds = seconds or DEADLINE_SECONDS
     try:
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        async with asyncio.timeout(seconds):
             return await _receive(request, limit)
     except TimeoutError:
         # What else may still come would be taken for the next request.
-        raise Refusal("REQUEST_TIMEOUT", KINDS["REQUEST_TIMEOUT"].example, headers={"Connection": "close"}) from None
+        detail = f"The body did not arrive within {seconds:g} s, and nothing was stored. Send it again."
+        raise Refusal("REQUEST_TIMEOUT", detail, headers={"Connection": "close"}) from None
 
 
 async def _receive(request: Request, limit: int) -> bytes:

@@ -201,3 +201,21 @@ READY = {
     ],
 }
 ALIVE = {"status": "alive", "warnings": []}
+BATCH = {
+    "accepted": 1,
+    "refused": 1,
+    "warnings": [],
+    "items": [
+        {"status": 202, "id": _JOB_ID, "outcome": "enqueued"},
+        {
+            "status": 422,
+            "problem": {
+                "code": "INVALID_INPUT",
+                "title": "Unprocessable Content",
+                "status": 422,
+                "detail": "The request is not valid: see errors.",
+                "errors": [{"pointer": "/jobs/1/task", "detail": "Field required"}],
+            },
+        },
+    ],
+}

@@ -10,7 +10,9 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from esteira.job import Attempt, Job, Step, Warning  # noqa: A004 - the word of the interface
+from esteira.new_job import Outcome
 from esteira.overview import DeclaredTask, Ended, Queue, Totals, Worker
+from esteira_service.problems import Problem
 
 
 class Links(BaseModel):
@@ -72,6 +74,24 @@ class ManyCancelled(ManyActed):
     """What a cancellation of many jobs did, or would do."""
 
     asked_to_stop: int = Field(description="Running ones, which end when their handlers notice.")
+
+
+class BatchItem(BaseModel):
+    """What became of one job of a batch: an id, or a problem."""
+
+    status: int = Field(description="As if it had been sent alone: 202, 409, 413, 422; 503 if nobody knows.")
+    id: UUID | None = None
+    outcome: Outcome | None = None
+    problem: Problem | None = None
+
+
+class BatchView(BaseModel):
+    """What became of the jobs of a batch, in their order."""
+
+    accepted: int
+    refused: int
+    warnings: list[Warning] = Field(description="Each once, twenty at most.")
+    items: list[BatchItem]
 
 
 class StepList(BaseModel):

@@ -14,7 +14,7 @@ from esteira_service.changes import JobChange
 from esteira_service.exposure import NO_AUTHENTICATION
 from esteira_service.filters import ManyRequest
 from esteira_service.problems import KINDS, MEDIA_TYPE, Problem, phrase
-from esteira_service.requests import JobRequest
+from esteira_service.requests import BatchRequest, JobRequest
 
 DESCRIPTION = f"""\
 A durable task queue on PostgreSQL alone: post a job, get its id at once, ask how it is.
@@ -82,6 +82,7 @@ def add_schemas(app: FastAPI) -> None:
             _, definitions = models_json_schema(
                 [
                     (JobRequest, "validation"),
+                    (BatchRequest, "validation"),
                     (JobChange, "validation"),
                     (ManyRequest, "validation"),
                     (Problem, "serialization"),

@@ -107,5 +107,18 @@ class JobRequest(BaseModel):
         )  # fmt: skip
 
 
+class BatchRequest(BaseModel):
+    """Many jobs; each may be 1 MiB, all together 64 MiB."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={"examples": [{"jobs": [{"task": "billing.fulfil", "payload": {"id": 1}}], "atomic": True}]},
+    )
+
+    jobs: list[JobRequest] = Field(max_length=10_000)
+    atomic: bool = Field(False, description="All of them, or none.")
+
+
 def _timedelta(seconds: float | None) -> timedelta | None:
     return None if seconds is None else timedelta(seconds=seconds)

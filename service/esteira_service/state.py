@@ -13,6 +13,7 @@ from fastapi import Request
 from esteira.client import Client
 from esteira.database import Database
 from esteira.settings import Settings
+from esteira_service.batch import BatchIntake
 from esteira_service.intake import Intake
 from esteira_service.waiting import Hub
 
@@ -29,6 +30,7 @@ class State:
     settings: Settings
     client: Client
     intake: Intake
+    batches: BatchIntake
     hub: Hub
 
 
@@ -43,12 +45,13 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
         await client.check_schema()
         if database.pooled:
             log.info("behind_pooler")
-        state = State(settings, client, Intake(client), Hub(client))
+        intake = Intake(client)
+        state = State(settings, client, intake, BatchIntake(client, intake), Hub(client))
         try:
             yield state
         finally:
             await state.hub.close()
-            await state.intake.close()
+            await intake.close()
 
 
 def state_of(request: Request) -> State:

@@ -8,6 +8,7 @@ A comment in the line above says what cannot be read off a block:
 
 <!-- until stopped -->    a command that runs until the end of the page
 <!-- fails -->            a command that is meant to end with an error
+<!-- may fail: reason --> a command whose end depends on the machine
 <!-- not run: reason -->  shown only; not_run.txt beside this file lists all of them
 """
 
@@ -45,6 +46,10 @@ class Block:
     def not_run(self) -> str:
         """The reason why it is not run, or nothing."""
         return self.marker.removeprefix("not run: ") if self.marker.startswith("not run: ") else ""
+
+    @property
+    def may_fail(self) -> bool:
+        return self.marker.startswith("may fail: ")
 
     @property
     def file(self) -> str:

@@ -12,6 +12,7 @@ from esteira.settings import Settings
 from esteira_service import create_app
 from esteira_service.models import (
     AttemptList,
+    BatchView,
     Draining,
     Health,
     JobPage,
@@ -35,6 +36,7 @@ MODELS: dict[str, type[BaseModel]] = {
     model.__name__: model
     for model in (
         JobView,
+        BatchView,
         JobPage,
         StepList,
         AttemptList,
@@ -80,7 +82,7 @@ def test_it_is_openapi_3_1_and_says_that_there_is_no_authentication(document: di
 
 def test_the_routes_are_those_of_the_interface(document: dict[str, Any]) -> None:
     assert {f"{method} {path}" for path, method, _ in operations(document)} == {
-        "post /v1/jobs", "get /v1/jobs", "get /v1/jobs/{job_id}", "get /v1/jobs/{job_id}/steps",
+        "post /v1/jobs", "post /v1/jobs/batch", "get /v1/jobs", "get /v1/jobs/{job_id}", "get /v1/jobs/{job_id}/steps",
         "get /v1/jobs/{job_id}/attempts", "get /v1/jobs/{job_id}/explain", "post /v1/jobs/{job_id}/cancel",
         "post /v1/jobs/{job_id}/retry", "post /v1/jobs/{job_id}/discard", "get /v1/jobs/{job_id}/result",
         "patch /v1/jobs/{job_id}", "delete /v1/jobs/{job_id}", "post /v1/jobs/cancel", "post /v1/jobs/retry",
@@ -123,8 +125,8 @@ def test_every_problem_is_documented_under_its_own_status(document: dict[str, An
             for code in content.get("examples", {}):
                 assert KINDS[code].status == status
                 seen.add(code)
-    # These two belong to no route.
-    assert seen == KINDS.keys() - {"NOT_FOUND", "METHOD_NOT_ALLOWED"}
+    # These belong to no route.
+    assert seen == KINDS.keys() - {"NOT_FOUND", "METHOD_NOT_ALLOWED", "MALFORMED_REQUEST", "HEAD_TOO_LARGE"}
 
 
 def test_every_route_documents_that_it_may_be_refused(document: dict[str, Any]) -> None:

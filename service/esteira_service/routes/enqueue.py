@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 
 from esteira.new_job import Enqueued
 from esteira_service import examples, openapi
-from esteira_service.bodies import read_model
+from esteira_service.batch import DEADLINE_SECONDS, MAX_BATCH_BYTES
+from esteira_service.bodies import read_body, read_model
 from esteira_service.intake import is_new
-from esteira_service.keys import read_key
-from esteira_service.models import JobView
-from esteira_service.problems import InputError, Refusal
-from esteira_service.requests import JobRequest
+from esteira_service.keys import HEADER, read_key
+from esteira_service.models import BatchView, JobView
+from esteira_service.problems import InputError, Refusal, invalid
+from esteira_service.requests import BatchRequest, JobRequest
 from esteira_service.routes.strict import Json, StrictRoute, Wait
 from esteira_service.state import state_of
 
@@ -62,6 +63,25 @@ async def create_job(request: Request, wait: Wait = 0) -> Json:
     return Json(view, 200 if wait and view.done else 202, _headers(view, enqueued))
 
 
+@router.post(
+    "/batch",
+    response_model=BatchView,
+    responses={
+        200: openapi.answer("What became of each job, in their order; with `atomic`, all are stored.", examples.BATCH),
+        **openapi.problems(*_BODY, *_KEYS[:3], "IDEMPOTENCY_MISMATCH"),
+    },
+    openapi_extra=openapi.body_of(BatchRequest),
+)
+async def create_jobs(request: Request) -> Response:
+    """Enqueue up to 10,000 jobs. One that is refused does not hinder the others, unless the batch is atomic."""
+    if HEADER in request.headers:
+        raise invalid([InputError(header=HEADER, detail="each job of a batch has its own idempotency_key")])
+    batches = state_of(request).batches
+    async with batches.turn:
+        view = await batches.enqueue(await read_body(request, MAX_BATCH_BYTES, DEADLINE_SECONDS))
+    return Response(view.model_dump_json(exclude_none=True), media_type=Json.media_type)
+
+
 def _headers(view: JobView, enqueued: Enqueued) -> dict[str, str]:
     headers = {"Location": view.links.self}
     if view.poll_after_seconds is not None:
@@ -74,5 +94,5 @@ def _headers(view: JobView, enqueued: Enqueued) -> dict[str, str]:
 def _at_header(refusal: Refusal) -> Refusal:
     """Point at the header where the key came in one."""
     if refusal.code == "IDEMPOTENCY_MISMATCH" and refusal.errors:
-        refusal.errors = [InputError(header="Idempotency-Key", detail=fault.detail) for fault in refusal.errors]
+        refusal.errors = [InputError(header=HEADER, detail=fault.detail) for fault in refusal.errors]
     return refusal
