@@ -37,6 +37,7 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
+    "MALFORMED_REQUEST": Kind(400, "This is no HTTP request: see RFC 9112."),
     "MALFORMED_JSON": Kind(400, "The body is no JSON: EOF while parsing a value at line 1 column 0."),
     "NOT_FOUND": Kind(404, "There is nothing at /v1/job. The routes are listed at /docs."),
     "JOB_NOT_FOUND": Kind(404, "no job 01976d3c-5a5e-7c3a-9d2e-0b6f6a1f2b3c"),
@@ -62,6 +63,7 @@ KINDS: dict[str, Kind] = {
     "IDEMPOTENCY_MISMATCH": Kind(
         422, "the idempotency key was used for another request, answered by job 01976d3c-…; take a new key"
     ),
+    "HEAD_TOO_LARGE": Kind(431, "The path and the headers are larger than 64 KiB together."),
     "INTERNAL_ERROR": Kind(500, "Something went wrong that should not have. The service's log has the details."),
     "DATABASE_UNAVAILABLE": Kind(
         503, "The database cannot be reached. A change that was asked for may or may not have been stored."

@@ -16,6 +16,7 @@ from esteira.logging import configure_logging
 from esteira.settings import Settings
 from esteira_service.app import create_app
 from esteira_service.exposure import NO_AUTHENTICATION, is_loopback
+from esteira_service.protocol import Protocol
 
 # Compose and Kubernetes kill after 30 s.
 GRACE_SECONDS = 20
@@ -32,6 +33,7 @@ def run_service(settings: Settings) -> None:
     app = create_app(settings)
     config = uvicorn.Config(
         app,
+        http=Protocol,
         log_config=None,
         access_log=False,
         server_header=False,

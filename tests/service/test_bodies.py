@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from esteira_service import bodies
 from esteira_service.bodies import MAX_BYTES, parse
 from esteira_service.problems import Refusal
 from esteira_service.requests import JobRequest
@@ -141,6 +143,29 @@ async def test_a_body_without_a_length_is_measured_while_it_comes(http: httpx.As
 async def test_a_length_that_says_too_little_is_not_believed(http: httpx.AsyncClient) -> None:
     answer = await http.post("/v1/jobs", content=body_of(MAX_BYTES + 1), headers={**JSON, "content-length": "10"})
     assert answer.status_code == 413
+
+
+async def test_a_body_that_does_not_come_in_time_is_a_408(
+    http: httpx.AsyncClient, db: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "DEADLINE_SECONDS", 0.05)
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b'{"task": '
+        await asyncio.Event().wait()
+
+    answer = await http.post("/v1/jobs", content=slow(), headers=JSON)
+    assert (answer.status_code, answer.json()["code"]) == (408, "REQUEST_TIMEOUT")
+    assert answer.headers["connection"] == "close"
+    assert await db.fetchval("select count(*) from esteira.job") == 0
+
+
+@pytest.mark.parametrize("body", ['{"task": "a.b", "task": "c.d"}', '{"task": "c.d", "payload": 1, "payload": {}}'])
+async def test_of_a_name_that_is_there_twice_the_last_value_counts(http: httpx.AsyncClient, body: str) -> None:
+    answer = await http.post("/v1/jobs", content=body, headers=JSON)
+    assert (answer.json()["task"], answer.json()["payload"]) == ("c.d", {})
+    read = await http.get(answer.headers["location"])
+    assert (read.json()["task"], read.json()["payload"]) == ("c.d", {})
 
 
 VALUES = st.recursive(

@@ -1,0 +1,58 @@
+"""HTTP as uvicorn reads it, but what is no HTTP is answered with a problem, and a head cannot grow for ever."""
+
+from __future__ import annotations
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from esteira_service.problems import KINDS, MEDIA_TYPE, Refusal, problem
+
+MAX_HEAD_BYTES = 64 << 10
+
+
+class Protocol(HttpToolsProtocol):
+    """Read a connection's requests."""
+
+    _in_head = True
+    _head_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Read what has arrived, and give up on a head that is too long."""
+        super().data_received(data)
+        if not self._in_head:
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self._refuse("HEAD_TOO_LARGE")
+
+    def on_message_begin(self) -> None:
+        """Begin to count."""
+        self._in_head, self._head_bytes = True, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Stop to count."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's
+        """Answer what is no HTTP; a request before it that has arrived as a whole gets its own answer first."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete:
+            self._refuse("MALFORMED_REQUEST")
+        elif not cycle.more_body:
+            cycle.keep_alive = False
+        else:
+            # Its body is broken: whoever reads it learns that there is nobody left.
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if cycle.response_started:
+                self.transport.close()
+            else:
+                self._refuse("MALFORMED_REQUEST")
+
+    def _refuse(self, code: str) -> None:
+        answer = problem(Refusal(code, KINDS[code].example))
+        body = bytes(answer.body)
+        head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        self.transport.write(STATUS_LINE[answer.status_code] + head.encode() + body)
+        self.transport.close()
