@@ -8,10 +8,11 @@ import sys
 from bench.drain import drain
 from bench.installation import installation
 from bench.pickup import pickup
+from bench.post import post
 from bench.recovery import recovery
 from bench.snapshot import snapshot
 
-_ALL = {"pickup": pickup, "drain": drain, "snapshot": snapshot, "recovery": recovery}
+_ALL = {"pickup": pickup, "drain": drain, "snapshot": snapshot, "recovery": recovery, "post": post}
 
 
 def main(names: list[str]) -> int:
