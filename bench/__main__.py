@@ -6,13 +6,23 @@ import asyncio
 import sys
 
 from bench.drain import drain
+from bench.future import future
 from bench.installation import installation
+from bench.memory import memory
 from bench.pickup import pickup
 from bench.post import post
 from bench.recovery import recovery
 from bench.snapshot import snapshot
 
-_ALL = {"pickup": pickup, "drain": drain, "snapshot": snapshot, "recovery": recovery, "post": post}
+_ALL = {
+    "pickup": pickup,
+    "drain": drain,
+    "snapshot": snapshot,
+    "future": future,
+    "recovery": recovery,
+    "memory": memory,
+    "post": post,
+}
 
 
 def main(names: list[str]) -> int:

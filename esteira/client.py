@@ -5,24 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from uuid import UUID
 
 from pydantic import TypeAdapter
 
 from esteira import queries
-from esteira.acted import Acted
 from esteira.database import CallersConnection, Database, Row, fetch_with
 from esteira.durations import Duration, to_timedelta
 from esteira.encoding import decode, encode
-from esteira.errors import JobNotFound, UnknownTask
+from esteira.errors import JobNotFound
 from esteira.handle import Handle
 from esteira.job import FINAL, Attempt, Explanation, Job, Priority, Step
 from esteira.new_job import ENQUEUE, NOTIFY, Enqueued, NewJob, columns
-from esteira.notifier import Notifier
-from esteira.overview import DeclaredTask, Ended, Queue, Totals, Worker
+from esteira.operations import PATIENCE_SECONDS, Operations
 from esteira.queries import JobFilter, Page
 from esteira.schema import check_schema
 from esteira.settings import read_settings
@@ -32,16 +29,11 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-# Reads may happen twice, so a short absence of the database (a restart, a failover) is waited out.
-PATIENCE_SECONDS = 5.0
-# As many jobs a bulk act takes at most, if nothing else is said.
-MANY = 10_000
-LIVE = ("queued", "running", "waiting")
 _EDIT = "select esteira.edit($1, $2, $3, $4, $5, $6::text::jsonb, $7::text::jsonb, $8)"
 _ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
 
 
-class Client:
+class Client(Operations):
     """Enqueue jobs and ask after them.
 
     Without arguments it reads ESTEIRA_DATABASE_URL. Use it as an asynchronous context manager, or call `close`.
@@ -49,10 +41,9 @@ class Client:
     """
 
     def __init__(self, database_url: str | None = None, *, database: Database | None = None) -> None:
-        self.database = database or Database(
-            database_url or read_settings().require_database_url(), session_name="esteira-client"
+        super().__init__(
+            database or Database(database_url or read_settings().require_database_url(), session_name="esteira-client")
         )
-        self._notifier = Notifier(self.database)
 
     async def __aenter__(self) -> Self:
         return self
@@ -138,16 +129,6 @@ class Client:
         rows = await self.database.fetch(queries.DECLARED, tasks, patience=PATIENCE_SECONDS)
         return {row["name"] for row in rows}
 
-    async def unserved_queues(self) -> list[str]:
-        """Return the queues that hold queued jobs, ready or scheduled, and that no living worker serves."""
-        rows = await self.database.fetch(queries.UNSERVED_QUEUES, patience=PATIENCE_SECONDS)
-        return [row["name"] for row in rows]
-
-    async def paused_queues(self) -> list[str]:
-        """Return the queues that hold ready jobs, and that somebody paused."""
-        rows = await self.database.fetch(queries.PAUSED_QUEUES, patience=PATIENCE_SECONDS)
-        return [row["name"] for row in rows]
-
     async def missing(self, job_id: UUID) -> JobNotFound:
         """Return what there is to say of an id that no job has."""
         try:
@@ -227,36 +208,6 @@ class Client:
         """Remove a dead job for good. Raises IllegalTransition for any other."""
         await self.database.fetch("select esteira.discard($1)", job_id)
 
-    async def cancel_many(self, wanted: JobFilter, *, limit: int = MANY, dry_run: bool = False) -> Acted:
-        """Cancel those that have not started and ask the running ones to stop, the oldest first."""
-        ids, acted = await self._chosen(wanted.within(LIVE), limit)
-        if dry_run or not ids:
-            return acted
-        rows = await self.database.fetch("select status from esteira.cancel_many($1)", ids)
-        asked = sum(row["status"] == "running" for row in rows)
-        return replace(acted, changed=len(rows) - asked, asked=asked)
-
-    async def retry_many(self, wanted: JobFilter, *, limit: int = MANY, dry_run: bool = False) -> Acted:
-        """Give dead and cancelled jobs another life, the oldest first."""
-        ids, acted = await self._chosen(wanted.within(("dead", "cancelled")), limit)
-        if dry_run or not ids:
-            return acted
-        rows = await self.database.fetch("select queue from esteira.retry_many($1)", ids)
-        self._notifier.notify({row["queue"] for row in rows})
-        return replace(acted, changed=len(rows))
-
-    async def discard_many(self, wanted: JobFilter, *, limit: int = MANY, dry_run: bool = False) -> Acted:
-        """Remove dead jobs for good, the oldest first."""
-        ids, acted = await self._chosen(wanted.within(("dead",)), limit)
-        if dry_run or not ids:
-            return acted
-        return replace(acted, changed=len(await self.database.fetch("select esteira.discard_many($1)", ids)))
-
-    async def _chosen(self, wanted: JobFilter, limit: int) -> tuple[list[UUID], Acted]:
-        rows = await self.database.fetch(queries.oldest_ids(wanted, limit + 1), patience=PATIENCE_SECONDS)
-        ids = [row["id"] for row in rows[:limit]]
-        return ids, Acted(matched=len(ids), more=len(rows) > limit)
-
     async def explain(self, job_id: UUID) -> Explanation:
         """Say why the job is not running now, or what it is doing."""
         row = await self.database.fetchrow(
@@ -275,69 +226,6 @@ class Client:
         """Return the attempts that did not complete."""
         rows = await self._parts(queries.ATTEMPTS, job_id)
         return [Attempt(**{**row, "error": decode(row["error"])}) for row in rows]
-
-    async def queues(self) -> list[Queue]:
-        """Return the queues by name."""
-        return [Queue(**row) for row in await self.database.fetch(queries.QUEUES, patience=PATIENCE_SECONDS)]
-
-    async def queue(self, name: str) -> Queue | None:
-        """Return a queue; None where nothing is known of it."""
-        row = await self.database.fetchrow(queries.QUEUE, name, patience=PATIENCE_SECONDS)
-        return None if row is None else Queue(**row)
-
-    async def pause(self, queue: str) -> datetime:
-        """Let nothing of this queue be claimed from now on; returns since when it is so."""
-        return cast(datetime, await self.database.fetchval("select esteira.pause($1)", queue))
-
-    async def resume(self, queue: str) -> bool:
-        """End the pause of a queue; False if it was not paused."""
-        return cast(bool, await self.database.fetchval("select esteira.resume($1)", queue))
-
-    async def purge(self, queue: str) -> int:
-        """Cancel all jobs of a queue that do not run; returns how many."""
-        purged = batch = await self.database.fetchval("select esteira.purge($1)", queue)
-        while batch:
-            batch = await self.database.fetchval("select esteira.purge($1)", queue)
-            purged += batch
-        return int(purged)
-
-    async def tasks(self) -> list[DeclaredTask]:
-        """Return the tasks that a worker ever declared, by name."""
-        rows = await self.database.fetch(queries.TASKS, patience=PATIENCE_SECONDS)
-        return [_declared_task(row) for row in rows]
-
-    async def task(self, name: str) -> DeclaredTask:
-        """Return a declared task. Raises UnknownTask."""
-        row = await self.database.fetchrow(queries.TASK, name, patience=PATIENCE_SECONDS)
-        if row is None:
-            raise UnknownTask(f'no worker has declared the task "{name}"')
-        return _declared_task(row)
-
-    async def pause_task(self, name: str) -> datetime:
-        """Let no job of this task be claimed from now on; returns since when it is so. Raises UnknownTask."""
-        return cast(datetime, await self.database.fetchval("select esteira.pause_task($1)", name))
-
-    async def resume_task(self, name: str) -> bool:
-        """End the pause of a task; False if it was not paused. Raises UnknownTask."""
-        return cast(bool, await self.database.fetchval("select esteira.resume_task($1)", name))
-
-    async def workers(self) -> list[Worker]:
-        """Return the workers of the last day, the youngest first."""
-        return [Worker(**row) for row in await self.database.fetch(queries.WORKERS, patience=PATIENCE_SECONDS)]
-
-    async def drain(self, worker_id: UUID) -> datetime:
-        """Ask a worker to finish what it runs and to leave; returns since when it is asked. Raises UnknownWorker."""
-        return cast(datetime, await self.database.fetchval("select esteira.drain($1)", worker_id))
-
-    async def totals(self) -> Totals:
-        """Return how many jobs there are in each state, over all queues, and what works on them."""
-        row = await self.database.fetchrow(queries.TOTALS, patience=PATIENCE_SECONDS)
-        assert row is not None
-        return Totals(**row)
-
-    async def ended_lately(self) -> list[Ended]:
-        """Return how many jobs ended in the last five minutes and in the last hour."""
-        return [Ended(**row) for row in await self.database.fetch(queries.ENDED_LATELY, patience=PATIENCE_SECONDS)]
 
     async def _enqueue(self, jobs: Sequence[NewJob], db: CallersConnection | None, *, atomic: bool) -> list[Enqueued]:
         rows: Sequence[Row]
@@ -359,7 +247,3 @@ class Client:
         if not rows:
             await self.get(job_id)
         return rows
-
-
-def _declared_task(row: Any) -> DeclaredTask:
-    return DeclaredTask(**{**row, "payload_schema": decode(row["payload_schema"])})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,7 +10,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from pydantic_core import from_json
-from sqlalchemy import ColumnElement, Select, TableClause, and_, cast, column, func, or_, select, table, tuple_
+from sqlalchemy import ColumnElement, Select, TableClause, and_, any_, cast, column, func, or_, select, table, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import Text
 
@@ -29,7 +29,7 @@ BODIES = ("payload", "result")
 _view = table("jobs", *map(column, (*JOB_COLUMNS, *BODIES)), schema="esteira")
 # Where nothing is shown but ids or a number, the joins of the view are not needed.
 _table = table("job", *map(column, JOB_COLUMNS), schema="esteira")
-_stuck = table("stuck_jobs", column("id"), schema="esteira")
+_stuck = table("stuck", column("id"), schema="esteira")
 
 
 @dataclass(frozen=True)
@@ -78,20 +78,32 @@ def jobs(wanted: JobFilter, page: Page) -> Select[tuple[Any, ...]]:
     by_end = page.sort.endswith("finished_at")
     if by_end:
         wanted = wanted.within(tuple(sorted(FINAL)))
-    columns = [_view.c[name] for name in (*JOB_COLUMNS, *page.bodies)]
-    query = select(*columns).where(*_conditions(wanted, _view))
     # Ids sort by time of creation.
-    keys: list[ColumnElement[Any]] = [_view.c.finished_at, _view.c.id] if by_end else [_view.c.id]
+    names = ("finished_at", "id") if by_end else ("id",)
     latest_first = page.sort.startswith("-")
+    ids = job_ids(wanted)
     if page.after is not None:
-        place, given = (tuple_(*keys), tuple_(*page.after)) if by_end else (keys[0], page.after[1])
-        query = query.where(place < given if latest_first else place > given)
-    return query.order_by(*(key.desc() if latest_first else key for key in keys)).limit(page.limit).offset(page.offset)
+        place = tuple_(*(_table.c[name] for name in names))
+        given = tuple_(*page.after[-len(names) :])
+        ids = ids.where(place < given if latest_first else place > given)
+        if by_end:
+            # Said again so that the days on the other side stay unread.
+            end = _table.c.finished_at
+            ids = ids.where(end <= page.after[0] if latest_first else end >= page.after[0])
+    ids = ids.order_by(*_ordered(_table, names, latest_first=latest_first)).limit(page.limit).offset(page.offset)
+    # The view looks at the clock, so no order and no limit reaches the tables through it: first the page's ids.
+    columns = [_view.c[name] for name in (*JOB_COLUMNS, *page.bodies)]
+    query = select(*columns).where(_view.c.id == any_(func.array(ids.scalar_subquery())))
+    return query.order_by(*_ordered(_view, names, latest_first=latest_first))
+
+
+def _ordered(jobs: TableClause, names: Sequence[str], *, latest_first: bool) -> list[ColumnElement[Any]]:
+    return [jobs.c[name].desc() if latest_first else jobs.c[name].asc() for name in names]
 
 
 def job_ids(wanted: JobFilter) -> Select[tuple[UUID]]:
     """Select the ids of jobs, in no order."""
-    return select(_table.c.id).where(*_conditions(wanted, _table))
+    return select(_table.c.id).where(*_conditions(wanted))
 
 
 def oldest_ids(wanted: JobFilter, limit: int) -> Select[tuple[UUID]]:
@@ -101,10 +113,13 @@ def oldest_ids(wanted: JobFilter, limit: int) -> Select[tuple[UUID]]:
 
 def count(wanted: JobFilter) -> Select[Any]:
     """Count jobs: all that the filter finds are read."""
-    return select(func.count()).select_from(_table).where(*_conditions(wanted, _table))
+    return select(func.count()).select_from(_table).where(*_conditions(wanted))
 
 
-def _conditions(wanted: JobFilter, jobs: TableClause) -> list[ColumnElement[bool]]:
+def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
+    jobs = _table
+    if wanted.stuck:
+        wanted = wanted.within(("queued", "running"))
     conditions: list[ColumnElement[bool]] = []
     if wanted.status is not None:
         conditions.append(jobs.c.status.in_(wanted.status))
@@ -115,25 +130,34 @@ def _conditions(wanted: JobFilter, jobs: TableClause) -> list[ColumnElement[bool
         # The second half says again what the first implies: so the planner sees that a partial index will do.
         conditions.append(jobs.c.tags.op("@>")(cast(list(wanted.tags), ARRAY(Text))))
         conditions.append(jobs.c.tags != cast([], ARRAY(Text)))
-    conditions.extend(_has(jobs, name, value) for name, value in (wanted.metadata or {}).items())
-    for name in ("created", "finished"):
-        after, before = getattr(wanted, f"{name}_after"), getattr(wanted, f"{name}_before")
-        if after is not None:
-            conditions.append(jobs.c[f"{name}_at"] >= after)
-        if before is not None:
-            conditions.append(jobs.c[f"{name}_at"] < before)
+    conditions.extend(_has(name, value) for name, value in (wanted.metadata or {}).items())
+    conditions.extend(_times(wanted))
     if wanted.stuck:
         conditions.append(jobs.c.id.in_(select(_stuck.c.id)))
     return conditions
 
 
-def _has(jobs: TableClause, name: str, value: Any) -> ColumnElement[bool]:
+def _times(wanted: JobFilter) -> Iterator[ColumnElement[bool]]:
+    for name in ("created", "finished"):
+        after, before = getattr(wanted, f"{name}_after"), getattr(wanted, f"{name}_before")
+        if after is not None:
+            yield _table.c[f"{name}_at"] >= after
+        if before is not None:
+            yield _table.c[f"{name}_at"] < before
+    # Thus a time of creation is a range of the primary key.
+    if wanted.created_after is not None:
+        yield _table.c.id >= func.esteira.id_from(wanted.created_after)
+    if wanted.created_before is not None:
+        yield _table.c.id < func.esteira.id_until(wanted.created_before)
+
+
+def _has(name: str, value: Any) -> ColumnElement[bool]:
     values = [value]
     if isinstance(value, str):
         with suppress(ValueError):
             values.append(from_json(value, allow_inf_nan=False))
-    found = or_(*(jobs.c.metadata.op("@>")(_json({name: value})) for value in values))
-    return and_(found, jobs.c.metadata != _json({}))
+    found = or_(*(_table.c.metadata.op("@>")(_json({name: value})) for value in values))
+    return and_(found, _table.c.metadata != _json({}))
 
 
 def _json(value: Any) -> ColumnElement[Any]:

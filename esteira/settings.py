@@ -21,20 +21,26 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ESTEIRA_", env_ignore_empty=True, frozen=True, extra="ignore")
 
-    database_url: str | None = None
+    database_url: str | None = Field(None, description="postgresql://user:password@host:port/database")
     direct_url: str | None = Field(None, description="PostgreSQL itself, past a pooler: for LISTEN and migrations.")
-    host: str = "127.0.0.1"
-    port: int = Field(8000, ge=0, le=65535)
-    tasks: Annotated[tuple[str, ...], NoDecode] = ()
-    queues: Annotated[tuple[str, ...], NoDecode] = ()
+    host: str = Field("127.0.0.1", description="Where the service listens.")
+    port: int = Field(8000, ge=0, le=65535, description="The service's port; 0 takes one that is free.")
+    tasks: Annotated[tuple[str, ...], NoDecode] = Field((), description="Modules that declare a worker's tasks.")
+    queues: Annotated[tuple[str, ...], NoDecode] = Field((), description="The queues a worker serves; all by default.")
     processes: int = Field(1, ge=1, description="Engine processes of a worker.")
     slots: int = Field(10, ge=1, description="Jobs at once in each engine.")
-    drain_seconds: float = Field(30, ge=0)
+    drain_seconds: float = Field(30, ge=0, description="How long a stopping worker lets running jobs go on.")
     lease_ticks: int = Field(
         6, ge=2, description="Missed heartbeats, about one a second, after which a worker is lost."
     )
-    log_level: str = Field("info", pattern="^(?i:debug|info|warning|error|critical)$")
-    log_format: str = Field("auto", pattern="^(auto|console|json)$")
+    log_level: str = Field(
+        "info",
+        pattern="^(?i:debug|info|warning|error|critical)$",
+        description="debug, info, warning, error or critical.",
+    )
+    log_format: str = Field(
+        "auto", pattern="^(auto|console|json)$", description="auto is console in a terminal, json elsewhere."
+    )
 
     @field_validator("tasks", "queues", mode="before")
     @classmethod

@@ -14,7 +14,7 @@ import tokenize
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = {"esteira/client.py": "esteira/sync_client.py", "esteira/handle.py": "esteira/sync_handle.py"}
+SOURCES = {f"esteira/{noun}.py": f"esteira/sync_{noun}.py" for noun in ("client", "handle", "operations")}
 HEADER = "# Written by scripts/generate_sync.py from {}. Do not edit: change that and run `make generate`.\n"
 RUFF = [sys.executable, "-m", "ruff"]
 TIDY = [*RUFF, "check", "--quiet", "--fix-only", "--select=F401,F811,I,RUF100,UP034"]
@@ -28,6 +28,7 @@ WORDS = {
     "Database": "SyncDatabase",
     "Handle": "SyncHandle",
     "Notifier": "SyncNotifier",
+    "Operations": "SyncOperations",
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",
     "__aiter__": "__iter__",
@@ -65,7 +66,7 @@ def _prepared(source: str) -> str:
             f"{', '.join(strangers)}: there would be two; put it into a file that is not generated from"
         )
     source = re.sub(r"^import asyncio$", "import time", source, flags=re.MULTILINE)
-    source = re.sub(r"\besteira\.(client|handle)\b", r"esteira.sync_\1", source)
+    source = re.sub(r"\besteira\.(client|handle|operations)\b", r"esteira.sync_\1", source)
     return re.sub(r"  # noqa: ASYNC\d+.*$", "", source, flags=re.MULTILINE)
 
 

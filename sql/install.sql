@@ -8,6 +8,7 @@
 
 \ir functions/now.sql
 \ir functions/uuid7.sql
+\ir functions/id_bounds.sql
 \ir functions/priority.sql
 \ir functions/backoff.sql
 
@@ -30,6 +31,7 @@
 \ir functions/disconnect.sql
 \ir functions/remove_parts.sql
 \ir functions/remove_day.sql
+\ir functions/expired.sql
 \ir functions/remove_finished.sql
 \ir functions/remove_dead.sql
 \ir functions/remove_orphans.sql
@@ -83,6 +85,7 @@
 \ir views/worker_status.sql
 \ir verbs/explain.sql
 \ir views/running_jobs.sql
+\ir views/stuck.sql
 \ir views/stuck_jobs.sql
 \ir views/dead_letter.sql
 \ir views/queue_stats.sql
@@ -90,6 +93,8 @@
 \ir views/totals.sql
 \ir views/ended_lately.sql
 \ir views/db_health.sql
+
+\ir grants.sql
 
 select esteira.maintain_partitions();
 

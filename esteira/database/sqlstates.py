@@ -26,7 +26,7 @@ from esteira.errors import (
     UnknownWorker,
 )
 
-_OURS: dict[str, type[EsteiraError]] = {
+OURS: dict[str, type[EsteiraError]] = {
     "ES001": JobNotFound,
     "ES002": IllegalTransition,
     "ES003": UniqueConflict,
@@ -62,8 +62,8 @@ def translate(error: BaseException) -> EsteiraError | None:
     error = _unwrapped(error)
     text = _first_line(error)
     state = sqlstate_of(error) or ""
-    if state in _OURS:
-        return _OURS[state](text)
+    if state in OURS:
+        return OURS[state](text)
     if lost or is_lost_connection(error) or isinstance(error, OSError | TimeoutError):
         return DatabaseUnavailable(text)
     # What psycopg itself finds wrong with a value has no SQLSTATE; half a surrogate pair does not get that far.

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
 # Of the server, whatever is in the database.
 FIRST: tuple[Check, ...] = (server.version, server.durability, server.clock, wakeups.pooler, wakeups.notifications)
+# A problem here, and nothing of the rest can be asked.
+GATES: tuple[Check, ...] = (schema.usage, schema.version)
 # Of what Esteira keeps in it.
 THEN: tuple[Check, ...] = (
     schema.rights,
     schema.days,
+    schema.retention,
     schema.indexes,
     server.connections,
     vacuum.transactions,
@@ -56,13 +59,17 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
             action = "see that PostgreSQL runs and that ESTEIRA_DATABASE_URL names it, or begin with: esteira dev"
             yield Finding(check="database", level="problem", detail=f"it cannot be reached ({error})", action=action)
             return
-        stamped = await carefully(schema.version, site)
-        for finding in [*reached, *[found for check in FIRST for found in await carefully(check, site)], *stamped]:
+        for finding in [*reached, *[found for check in FIRST for found in await carefully(check, site)]]:
             yield finding
-        if all(finding.level == "ok" for finding in stamped):
-            for check in THEN:
-                for finding in await carefully(check, site):
-                    yield finding
+        for check in GATES:
+            found = await carefully(check, site)
+            for finding in found:
+                yield finding
+            if any(finding.level == "problem" for finding in found):
+                return
+        for check in THEN:
+            for finding in await carefully(check, site):
+                yield finding
     finally:
         await site.close()
 

@@ -14,11 +14,11 @@ CLOCK = """
 select
     extract(epoch from clock_timestamp())::float8 as at, nullif(current_setting('esteira.fake_now', true), '') as fake
 """
+# By its row: the functions that take a schema's name raise where there is none, or no right to look into it.
+USAGE = "select has_schema_privilege(oid, 'usage') as granted from pg_namespace where nspname = 'esteira'"
 # What a role has to be able to call or read, by what it is for.
 RIGHTS = """
-select
-    has_schema_privilege('esteira', 'usage') as usage,
-    coalesce(array_agg(needed.purpose order by needed.place) filter (where not needed.granted), '{}') as missing
+select coalesce(array_agg(needed.purpose order by needed.place) filter (where not needed.granted), '{}') as missing
 from (
     select purpose, min(place) as place, bool_and(granted) as granted
     from (
@@ -78,18 +78,25 @@ from (
     from generate_series(0, 999) as ahead
 ) as day
 """
-OLDEST_DAY = """
-select
-    min(right(day.relname, 8)) as oldest,
-    (esteira.now() at time zone 'utc')::date - min(right(day.relname, 8))::date as age
+# How many days too many are kept: a day may go once it is older than the longest rule.
+OVERDUE_DAYS = """
+select count(*) as days, min(day.relname)::text as oldest
 from pg_inherits as inherits
 join pg_class as day on day.oid = inherits.inhrelid
+cross join (
+    select esteira.now() - greatest(
+        (select finished from esteira.retention), (select max(keep_finished) from esteira.queue)) as kept_from
+) as rule
 where inherits.inhparent = 'esteira.job_finished'::regclass and day.relname ~ '^job_finished_[0-9]{8}$'
+  and right(day.relname, 8) < to_char((rule.kept_from at time zone 'utc')::date - 1, 'YYYYMMDD')
 """
 DEFAULT_PARTITIONS = """
-select partition.partdefid::regclass::text as name, partition.partrelid::regclass::text as parent
+select format('esteira.%I', parent.relname) as parent, format('%I.%I', place.nspname, rest.relname) as name
 from pg_partitioned_table as partition
-where partition.partrelid in ('esteira.job'::regclass, 'esteira.job_finished'::regclass) and partition.partdefid <> 0
+join pg_class as parent on parent.oid = partition.partrelid
+join pg_class as rest on rest.oid = partition.partdefid
+join pg_namespace as place on place.oid = rest.relnamespace
+where partition.partrelid in ('esteira.job'::regclass, 'esteira.job_finished'::regclass)
 """
 INVALID_INDEXES = """
 select format('%I.%I', 'esteira', index.relname) as name
@@ -99,7 +106,6 @@ where index.relnamespace = 'esteira'::regnamespace and index.relkind = 'i'
   and not (pg_index.indisvalid and pg_index.indisready)
 order by 1
 """
-BACKEND = "select pg_backend_pid() as pid"
 NOTIFY = "select pg_notify($1, $2)"
 # A worker's sessions are esteira/<worker>/<engine>. What a session asked last is seen by its own role, and by
 # pg_read_all_stats, only.

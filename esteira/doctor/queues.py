@@ -80,13 +80,13 @@ async def dead_letter(site: Site) -> list[Finding]:
     dead = await site.row(queries.DEAD)
     if not dead["jobs"]:
         return [Finding(check="dead letter", level="ok", detail="no job is dead")]
+    those = f"--task {shlex.quote(dead['most'])}"
     return [
         Finding(
             check="dead letter",
             level="warning" if dead["jobs"] >= MANY_DEAD else "note",
             detail=f"{count(dead['jobs'], 'job')} dead, {dead['latest']:,} within the hour; most of {dead['most']}",
-            action="esteira jobs --status dead; then esteira retry, or discard, --status dead --task "
-            + shlex.quote(dead["most"]),
+            action=f"esteira jobs --status dead {those}; then esteira retry, or discard, --status dead {those}",
         )
     ]
 

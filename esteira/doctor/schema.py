@@ -29,14 +29,20 @@ async def version(site: Site) -> list[Finding]:
     return [Finding(check="schema", level="ok", detail=f"the schema is at version {found}")]
 
 
+async def usage(site: Site) -> list[Finding]:
+    """Say whether the role may look into the schema at all; nothing where there is none."""
+    if all(row["granted"] for row in await site.rows(queries.USAGE)):
+        return []
+    role = (await site.row(queries.SERVER))["role"]
+    action = "as its owner: " + psql(f"grant usage on schema esteira to {role}")
+    detail = f"the role {role} may not use the schema esteira"
+    return [Finding(check="rights", level="problem", detail=detail, action=action)]
+
+
 async def rights(site: Site) -> list[Finding]:
     """Say what the role may not do."""
     role = (await site.row(queries.SERVER))["role"]
     row = await site.row(queries.RIGHTS)
-    if not row["usage"]:
-        detail = f"the role {role} may not use the schema esteira"
-        action = "as its owner: " + psql(f"grant usage on schema esteira to {role}")
-        return [Finding(check="rights", level="problem", detail=detail, action=action)]
     if row["missing"]:
         detail = f"the role {role} may not {', '.join(row['missing'])}"
         action = "if it is to: grant it esteira_service or esteira_worker, which sql/roles.sql makes"
@@ -66,6 +72,18 @@ async def days(site: Site) -> list[Finding]:
         action = psql("select esteira.maintain_partitions()")
         found.append(Finding(check="partitions", level="problem", detail=detail, action=action))
     return found or [Finding(check="partitions", level="ok", detail=f"partitions reach {count(ahead, 'day')} ahead")]
+
+
+async def retention(site: Site) -> list[Finding]:
+    """Whether days that are older than every rule are dropped."""
+    row = await site.row(queries.OVERDUE_DAYS)
+    if not row["days"]:
+        return [Finding(check="retention", level="ok", detail="no day is kept for longer than the rules say")]
+    detail = (
+        f"{count(row['days'], 'day')} of finished jobs should be gone, the oldest is esteira.{row['oldest']}:"
+        " no worker runs, a long reader is in the way, or something of yours depends on it"
+    )
+    return [Finding(check="retention", level="warning", detail=detail, action=psql("select esteira.retain()"))]
 
 
 async def indexes(site: Site) -> list[Finding]:

@@ -39,9 +39,8 @@ def _long(health: Any, seconds: float) -> Finding:
         f" has been open for {duration(seconds)}"
     )
     if health["xmin_holder"] == "session" and health["xmin_holder_pid"] == health["oldest_transaction_pid"]:
-        detail += (
-            f": vacuum cannot remove what was deleted since, {health['job_live_dead_rows']:,} dead rows in job_live"
-        )
+        dead = count(health["job_live_dead_rows"] or 0, "dead row")
+        detail += f": vacuum cannot remove what was deleted since ({dead} in job_live)"
     return Finding(
         check="transactions",
         level="problem" if seconds >= TOO_LONG_SECONDS else "warning",

@@ -14,39 +14,33 @@ if TYPE_CHECKING:
     from esteira.doctor.site import Site
 
 NOTIFY_SECONDS = 3.0
-# An engine that has just started, or whose connection was lost, listens within about a second.
 LATER = "jobs then begin with the poll, up to a second later"
+_DIRECT = "export ESTEIRA_DIRECT_URL=postgresql://… with PostgreSQL's own address, for the workers"
 
 
 async def pooler(site: Site) -> list[Finding]:
     """Whether a pooler stands in between, and LISTEN has a way past it."""
-    behind, directly = await _is_pooled(site, direct=False), await _is_pooled(site, direct=True)
-    if not behind:
+    await _connect(site)
+    if not site.database.pooled:
         return [Finding(check="pooler", level="ok", detail="no pooler stands in between")]
-    if not site.has_direct_url:
-        detail = f"ESTEIRA_DATABASE_URL leads through a pooler and ESTEIRA_DIRECT_URL is not set: {LATER}"
-        action = "export ESTEIRA_DIRECT_URL=postgresql://… with the server's own address, for the workers"
-        return [Finding(check="pooler", level="warning", detail=detail, action=action)]
-    if directly:
-        detail = f"ESTEIRA_DIRECT_URL leads through a pooler too: {LATER}"
-        action = "export ESTEIRA_DIRECT_URL=postgresql://… with the server's own address, for the workers"
-        return [Finding(check="pooler", level="warning", detail=detail, action=action)]
-    return [Finding(check="pooler", level="ok", detail="ESTEIRA_DIRECT_URL leads past the pooler")]
+    if not site.direct.pooled:
+        return [Finding(check="pooler", level="ok", detail="ESTEIRA_DIRECT_URL leads past the pooler")]
+    which = "ESTEIRA_DIRECT_URL leads through a pooler too" if site.has_direct_url else "ESTEIRA_DIRECT_URL is not set"
+    detail = f"ESTEIRA_DATABASE_URL leads through a pooler, and {which}: {LATER}"
+    return [Finding(check="pooler", level="warning", detail=detail, action=_DIRECT)]
 
 
-async def _is_pooled(site: Site, *, direct: bool) -> bool:
-    """Tell whether the process that was named at the login is not the one that answers: a pooler invents the former."""
-    connection = await (site.direct if direct else site.database).connect()
-    try:
-        with translated():
-            answering = await connection.fetchval(queries.BACKEND)
-        return bool(connection.get_server_pid() != answering)
-    finally:
-        connection.terminate()
+async def _connect(site: Site) -> None:
+    """Connect, after which it is known whether that was to a pooler."""
+    for database in (site.database, site.direct):
+        (await database.connect()).terminate()
 
 
 async def notifications(site: Site) -> list[Finding]:
     """Whether a notification that is sent where jobs are enqueued arrives where workers listen."""
+    if site.direct.pooled:
+        # The pooler's finding says it; and a LISTEN would stay behind in a session that is somebody else's.
+        return []
     channel = f"esteira_doctor_{secrets.token_hex(4)}"
     heard = asyncio.Event()
     connection = await site.direct.connect()
@@ -60,9 +54,7 @@ async def notifications(site: Site) -> list[Finding]:
     except TimeoutError:
         detail = f"a notification did not arrive within {NOTIFY_SECONDS:.0f} s: {LATER}"
         action = (
-            "let ESTEIRA_DIRECT_URL name the same database, on the server itself"
-            if site.has_direct_url
-            else "export ESTEIRA_DIRECT_URL=postgresql://… with the server's own address, for the workers"
+            "let ESTEIRA_DIRECT_URL name the same database, on the server itself" if site.has_direct_url else _DIRECT
         )
         return [Finding(check="notifications", level="warning", detail=detail, action=action)]
     finally:
@@ -82,9 +74,9 @@ async def listeners(site: Site) -> list[Finding]:
     deaf = [worker["id"] for worker in workers if worker["listening"] < worker["engines"]]
     if deaf:
         detail = f"{count(len(deaf), 'worker')} with an engine that does not listen ({named(deaf)}): {LATER}"
-        action = "look for listener_disconnected in their logs, and at ESTEIRA_DIRECT_URL where they run"
+        action = "look for listener_disconnected or wakeups_off in their logs"
         return [Finding(check="listeners", level="warning", detail=detail, action=action)]
     engines = sum(worker["engines"] for worker in workers)
     if not engines:
         return []
-    return [Finding(check="listeners", level="ok", detail=f"{count(engines, 'engine')} listen")]
+    return [Finding(check="listeners", level="ok", detail=f"{count(engines, 'engine')} listening")]

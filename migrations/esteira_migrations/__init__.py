@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 SCHEMA = "esteira"
+# What a member of the owner makes belongs to that member unless it acts as the owner, and then no verb could use it.
+_AS_OWNER = """
+select set_config('role', owner.rolname, false)
+from pg_namespace join pg_roles as owner on owner.oid = nspowner
+where nspname = :name and owner.rolname <> current_user and pg_has_role(owner.oid, 'member')"""
 
 _log = structlog.get_logger("esteira.migrations")
 
@@ -36,6 +41,7 @@ def upgrade(database_url: str) -> None:
     """Bring the database at a postgresql:// address to the newest schema.
 
     Where several processes do it at once, one works and the others wait for it. Each revision is one transaction.
+    All is done as the schema's owner where the account is a member of that role.
     Raises SchemaMismatch when the database is newer than this release, ConfigurationError for a connection pooler's
     address: between its transactions a migration holds a lock of its session.
     """
@@ -47,6 +53,7 @@ def upgrade(database_url: str) -> None:
             check_schema(found)
         if connection.scalar(text("select to_regnamespace(:name) is null"), {"name": SCHEMA}):
             connection.execute(text(f"create schema {SCHEMA}"))
+        connection.execute(text(_AS_OWNER), {"name": SCHEMA})
         connection.commit()
         settings = config()
         settings.attributes["connection"] = connection

@@ -12,9 +12,10 @@ import jsonschema_rs
 import structlog
 
 from esteira import queries
-from esteira.client import PATIENCE_SECONDS, Client
+from esteira.client import Client
 from esteira.encoding import decode
 from esteira.job import Warning  # noqa: A004 - the word of the interface
+from esteira.operations import PATIENCE_SECONDS
 from esteira_service.problems import InputError, json_pointer
 
 MAX_AGE_SECONDS = 2.0

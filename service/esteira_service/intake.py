@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from esteira import queries
-from esteira.client import PATIENCE_SECONDS, Client
+from esteira.client import Client
 from esteira.errors import EsteiraError, InvalidInput, JobNotFound, KeyInFlight
 from esteira.job import Job, Warning  # noqa: A004 - the word of the interface
 from esteira.new_job import Enqueued
+from esteira.operations import PATIENCE_SECONDS
 from esteira_service.catalogue import Catalogue
 from esteira_service.coalescer import Coalescer
 from esteira_service.problems import InputError, Refusal, invalid, refusal_of

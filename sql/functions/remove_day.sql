@@ -27,8 +27,9 @@ begin
 exception
     when lock_not_available or deadlock_detected then
         return 0;
-    when dependent_objects_still_exist then
-        raise warning '% cannot be dropped, since something of yours depends on it: %', leaf, sqlerrm;
+    -- Somebody's view of that day, or a day that somebody else made: the other work goes on.
+    when dependent_objects_still_exist or insufficient_privilege then
+        raise warning '% cannot be dropped: %', leaf, sqlerrm;
         return 0;
 end
 $$;

@@ -5,30 +5,18 @@ as $$
 declare
     ids uuid[];
 begin
-    with recursive hop (queue) as (
-        select (select job.queue from esteira.job_dead as job order by job.queue limit 1)
-        union all
-        select (select job.queue from esteira.job_dead as job where job.queue > hop.queue order by job.queue limit 1)
-        from hop
-        where hop.queue is not null
-    ), rule (queue, until) as (
-        select hop.queue, remove_dead.moment - coalesce(queue.keep_dead, retention.dead)
-        from hop
+    with doomed as materialized (
+        select job.id
+        from esteira.job_dead as job
         cross join esteira.retention as retention
-        left join esteira.queue as queue on queue.name = hop.queue
-        where hop.queue is not null
-    ), doomed as materialized (
-        select expired.id
-        from rule
-        cross join lateral (
-            select job.id
-            from esteira.job_dead as job
-            where job.queue = rule.queue and job.finished_at < rule.until
-            order by job.finished_at
-            limit remove_dead.batch
-            for update skip locked
-        ) as expired
+        left join esteira.queue as queue on queue.name = job.queue and queue.keep_dead is not null
+        -- The shortest rule is what the index is asked for.
+        where job.finished_at < remove_dead.moment - (
+                  select least(retention.dead, (select min(queue.keep_dead) from esteira.queue as queue)) from esteira.retention as retention)
+          and job.finished_at < remove_dead.moment - coalesce(queue.keep_dead, retention.dead)
+        order by job.finished_at
         limit remove_dead.batch
+        for update of job skip locked
     ), gone as (
         delete from esteira.job_dead as job
         where job.id = any (array(select doomed.id from doomed))

@@ -6,57 +6,35 @@ language plpgsql
 as $$
 #variable_conflict use_column
 declare
+    own text[] := array(select queue.name from esteira.queue as queue where queue.keep_finished is not null);
     rule record;
-    removed bigint := 0;
     ids uuid[];
     last timestamptz;
+    removed bigint := 0;
 begin
-    -- The tick knows the queues of ready jobs only.
-    if (select retention.finished from esteira.retention as retention) < longest then
-        with recursive hop (queue) as (
-            select (select job.queue from esteira.job_finished as job order by job.queue limit 1)
-            union all
-            select (select job.queue from esteira.job_finished as job where job.queue > hop.queue order by job.queue limit 1)
-            from hop
-            where hop.queue is not null
-        )
-        insert into esteira.queue (name, created_at)
-        select hop.queue, moment from hop where hop.queue is not null
-        on conflict (name) do nothing;
-    end if;
     for rule in
-        select queue.name, coalesce(queue.finished_kept_from, '-infinity') as since,
-               remove_finished.moment - coalesce(queue.keep_finished, retention.finished) as until
+        select null as queue, retention.finished_kept_from as came_to, moment - retention.finished as until
+        from esteira.retention as retention
+        where retention.finished < longest
+        union all
+        select queue.name, queue.finished_kept_from, moment - queue.keep_finished
         from esteira.queue as queue
-        cross join esteira.retention as retention
-        where coalesce(queue.keep_finished, retention.finished) < remove_finished.longest
-        order by queue.name
-        for no key update of queue skip locked
+        where queue.keep_finished < longest
+        order by queue
     loop
-        with doomed as materialized (
-            select job.id, job.finished_at
-            from esteira.job_finished as job
-            where job.queue = rule.name and job.finished_at >= rule.since and job.finished_at < rule.until
-            order by job.finished_at
-            limit remove_finished.batch - removed
-            for update skip locked
-        ), gone as (
-            delete from esteira.job_finished as job
-            where job.id = any (array(select doomed.id from doomed))
-              and job.finished_at >= (select min(doomed.finished_at) from doomed)
-              and job.finished_at <= (select max(doomed.finished_at) from doomed)
-            returning job.id, job.finished_at
-        )
-        select array_agg(gone.id), max(gone.finished_at) into ids, last from gone;
+        select array_agg(id), max(finished_at) into ids, last
+        from esteira.expired(rule.queue, own, coalesce(rule.came_to, '-infinity'), rule.until, (batch - removed)::integer);
+        -- By their ids alone, in every day: with the times beside them a plan may read all that ended in between.
+        delete from esteira.job_finished as job where job.id = any (ids);
         perform esteira.remove_parts(ids);
         removed := removed + coalesce(cardinality(ids), 0);
-        update esteira.queue as queue
-        set finished_kept_from = case
-            when removed >= remove_finished.batch then last
-            when (rule.since at time zone 'utc')::date >= (rule.until at time zone 'utc')::date or rule.since = '-infinity' then rule.until
-        end
-        where queue.name = rule.name;
-        exit when removed >= remove_finished.batch;
+        rule.came_to := case
+            when removed >= batch then last
+            when rule.came_to is null or date_trunc('day', rule.came_to) = date_trunc('day', rule.until) then rule.until
+        end;
+        update esteira.queue as queue set finished_kept_from = rule.came_to where queue.name = rule.queue;
+        update esteira.retention as retention set finished_kept_from = rule.came_to where rule.queue is null;
+        exit when removed >= batch;
     end loop;
     return removed;
 end

@@ -95,8 +95,8 @@ create index job_live_worker on esteira.job_live (worker_id) where worker_id is 
 -- One live job a task and key. It, and the next, hold only the jobs that have such a key or time: others pay nothing.
 create unique index job_live_unique on esteira.job_live (task, unique_key) where unique_key is not null;
 create index job_live_expires on esteira.job_live (expires_at) where expires_at is not null and attempt = 0;
--- What retention walks.
-create index job_dead_age on esteira.job_dead (queue, finished_at);
+-- For retention, lists by the time of the end, and statistics; make_day gives one to each day.
+create index job_dead_age on esteira.job_dead (finished_at, queue);
 
 comment on table esteira.job is 'Every job there is. Read it through the view esteira.jobs; change it through the verbs.';
 comment on table esteira.job_live is 'Jobs that are queued, running or waiting.';

@@ -17,4 +17,4 @@ comment on column esteira.queue.created_at is 'When it was first seen.';
 comment on column esteira.queue.paused_at is 'Since then nothing of it is claimed; null: it is not paused.';
 comment on column esteira.queue.keep_finished is 'How long its completed and cancelled jobs are kept; null: as esteira.retention says.';
 comment on column esteira.queue.keep_dead is 'How long its dead letters are kept; null: as esteira.retention says.';
-comment on column esteira.queue.finished_kept_from is 'Retention''s place: what ended before it is removed already; null: begin at the beginning.';
+comment on column esteira.queue.finished_kept_from is 'Where it keeps less than others: what ended before it is removed already; null: begin at the beginning.';

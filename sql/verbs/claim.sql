@@ -49,6 +49,7 @@ begin
             from esteira.job_live as job
             where job.status = 'queued'
               and lane.queue <> all (paused_queues)
+              and cardinality(able) > 0
               and job.queue = lane.queue
               and job.priority = lane.priority
               and job.ready_at <= moment

@@ -4,6 +4,8 @@
 -- like a lost lease. With these plans off: 8 to 10 µs a job in batches of 100 to 2,000, whatever the statistics say.
 create function esteira.complete(ids uuid[], attempts integer[], results jsonb[], result_errors text[] default null) returns setof uuid
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_nestloop = off

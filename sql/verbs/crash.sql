@@ -1,5 +1,7 @@
 create function esteira.crash(worker_id uuid, engine integer, message text) returns integer
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 as $$
 #variable_conflict use_column

@@ -2,6 +2,8 @@ create function esteira.fail(
     id uuid, attempt integer, error jsonb, traceback text default null, retryable boolean default true, outcome text default 'failed'
 ) returns text
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 as $$
 #variable_conflict use_column

@@ -2,6 +2,8 @@
 -- settle at its end is sure to find the row. Progress and cancel requests go beside the row, so they do not wait.
 create function esteira.hold(id uuid, attempt integer) returns boolean
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 as $$
 #variable_conflict use_column

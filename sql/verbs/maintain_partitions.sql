@@ -1,5 +1,7 @@
 create function esteira.maintain_partitions(days integer default 14) returns integer
 language sql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 as $$
 select count(*)::integer
 from generate_series(0, days) as ahead

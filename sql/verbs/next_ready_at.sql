@@ -2,6 +2,8 @@
 -- would be read first (35 ms of 100,000).
 create function esteira.next_ready_at(queues text[], tasks text[]) returns timestamptz
 language sql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_sort = off

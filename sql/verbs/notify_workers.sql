@@ -2,6 +2,8 @@
 -- 13,000 commits/s with 16 clients, since such commits queue up behind one lock); in a transaction of its own, nothing.
 create function esteira.notify_workers(queues text[]) returns void
 language sql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 as $$
 select pg_notify('esteira', name) from (select distinct unnest(queues)) as queue (name)
 $$;

@@ -9,4 +9,4 @@ on conflict (name) do update set paused_at = coalesce(queue.paused_at, excluded.
 returning paused_at
 $$;
 comment on function esteira.pause(text) is
-'From its commit on nothing of this queue is claimed; what runs goes on. Returns since when.';
+'Claims that begin after its commit take nothing of this queue; what runs goes on. Returns since when.';

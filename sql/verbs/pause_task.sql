@@ -18,4 +18,4 @@ begin
 end
 $$;
 comment on function esteira.pause_task(text) is
-'From its commit on no job of this task is claimed, in whatever queue; what runs goes on. Returns since when; raises ES009 (no such task).';
+'Claims that begin after its commit take no job of this task, in whatever queue; what runs goes on. Returns since when; raises ES009 (no such task).';

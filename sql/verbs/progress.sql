@@ -1,6 +1,8 @@
 create function esteira.progress(job_id uuid, attempt integer, progress real default null, message text default null, step text default null)
 returns boolean
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 as $$
 #variable_conflict use_column

@@ -3,6 +3,7 @@ language sql
 security definer
 set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
+set jit = off
 as $$
 select count(*)::integer
 from esteira.cancel_many(

@@ -1,6 +1,8 @@
 -- Hops from one queue to the next along the index instead of reading every queued row for a `select distinct`.
 create function esteira.ready_queues() returns setof text
 language sql stable
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
 as $$

@@ -1,5 +1,7 @@
 create function esteira.rescue(worker_id uuid) returns integer
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 as $$
 #variable_conflict use_column

@@ -26,15 +26,15 @@ begin
             id, queue, task, priority, attempt, generation + 1, max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds,
             created_at, moment, moment, moment, progress, progress_message, current_step, unique_key, tags, metadata, error, payload
         from ended
-        order by task, unique_key, id
+        order by unique_key, id
         on conflict (task, unique_key) where unique_key is not null do nothing
         returning job.id, job.queue
-    ), gone as (
-        delete from esteira.job as job
-        using ended
-        join retried on retried.id = ended.id
-        where job.id = ended.id and job.status = ended.status and job.finished_at = ended.finished_at
-          and job.status in ('dead', 'cancelled')
+    -- By their ids, not by a join: with an old plan that compared each with each (10,000 jobs: two minutes).
+    ), dead as (
+        delete from esteira.job_dead as job where job.id = any (array(select retried.id from retried))
+    ), cancelled as (
+        delete from esteira.job_finished as job
+        where job.status = 'cancelled' and job.id = any (array(select retried.id from retried))
     )
     select retried.id, retried.queue from retried;
 exception when lock_not_available then

@@ -3,6 +3,8 @@ create function esteira.save_step(
     job_id uuid, attempt integer, name text, result jsonb, started_at timestamptz, progress real default null
 ) returns boolean
 language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 as $$
 #variable_conflict use_column

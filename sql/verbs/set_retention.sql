@@ -13,7 +13,7 @@ begin
         raise exception 'jobs are kept for 1 second to 100 years, not for %', wrong using errcode = 'ES004';
     end if;
     if set_retention.queue is null then
-        insert into esteira.retention as retention default values on conflict do nothing;
+        insert into esteira.retention default values on conflict do nothing;
         update esteira.retention as retention
         set finished = coalesce(set_retention.finished, retention.finished), dead = coalesce(set_retention.dead, retention.dead);
     else
@@ -22,6 +22,7 @@ begin
         on conflict (name) do update
         set keep_finished = excluded.keep_finished, keep_dead = excluded.keep_dead, finished_kept_from = null;
     end if;
+    update esteira.retention set finished_kept_from = null;
 end
 $$;
 comment on function esteira.set_retention(text, interval, interval) is

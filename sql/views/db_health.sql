@@ -1,7 +1,7 @@
 -- What slows every queue down once it is old: a snapshot that somebody holds. Vacuum then leaves the rows that were removed
 -- since, and their index entries, where claims must step over them. Sessions of other databases hold nothing back here.
 -- Ages are real time, whatever a test's clock says.
-create view esteira.db_health as
+create view esteira.db_health with (security_invoker = true) as
 with held (kind, name, pid, xmin) as (
     select 'session', session.application_name, session.pid, coalesce(session.backend_xmin, session.backend_xid)
     from pg_stat_activity as session

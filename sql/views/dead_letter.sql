@@ -1,4 +1,4 @@
-create view esteira.dead_letter as
+create view esteira.dead_letter with (security_invoker = true) as
 select id, queue, task, reason, error ->> 'type' as error_type, error ->> 'message' as error_message,
        failures, max_attempts, crashes, current_step, created_at, finished_at, payload
 from esteira.jobs

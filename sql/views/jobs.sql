@@ -1,4 +1,4 @@
-create view esteira.jobs as
+create view esteira.jobs with (security_invoker = true) as
 select
     job.id, job.queue, job.task, esteira.priority_name(job.priority) as priority, job.status, job.reason,
     case when job.status = 'completed' then job.progress else coalesce(activity.progress, job.progress) end as progress,

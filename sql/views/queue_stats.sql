@@ -1,5 +1,5 @@
 -- Only the live table and the dead letter: counting history is for the statistics, not for a page that polls.
-create view esteira.queue_stats as
+create view esteira.queue_stats with (security_invoker = true) as
 with live as (
     select
         queue,

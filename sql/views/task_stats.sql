@@ -1,4 +1,4 @@
-create view esteira.task_stats as
+create view esteira.task_stats with (security_invoker = true) as
 with live as (
     select
         task,

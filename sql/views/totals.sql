@@ -1,6 +1,6 @@
 -- Exact where it is cheap. How many have finished in all is what the statistics collector knows of the partitions: counting
 -- them would read all of history.
-create view esteira.totals as
+create view esteira.totals with (security_invoker = true) as
 select
     coalesce(sum(queue.ready), 0)::bigint as ready, coalesce(sum(queue.scheduled), 0)::bigint as scheduled,
     coalesce(sum(queue.running), 0)::bigint as running, coalesce(sum(queue.waiting), 0)::bigint as waiting,

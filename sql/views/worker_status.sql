@@ -1,4 +1,4 @@
-create view esteira.worker_status as
+create view esteira.worker_status with (security_invoker = true) as
 select
     worker.id, worker.hostname, worker.pid, worker.version,
     case

@@ -25,6 +25,8 @@ letter: ['letter 1 to Ada', 'letter 2 to Ada']
 letter: the payload does not fit
 ship: label of 7
 ship 8: 0 jobs
+with psycopg: 20
+with SQLAlchemy: 40
 charge: charged 7
 letter: ['letter 1 to Bo']
 letter: ['letter 1 to Cy']
@@ -43,7 +45,9 @@ SHIPPED = """\
 7|label of 7
 7|to be printed
 9|label of 9
-9|to be printed"""
+9|to be printed
+10|label of 10
+10|to be printed"""
 
 
 def blocks(language: str) -> list[str]:
@@ -135,7 +139,7 @@ def test_programs_of_the_guide_print_what_they_promise(
         until(lambda: psql("select count(*) from esteira.task") != "0", "no worker declared the tasks")
         assert run(folder, environment, "enqueue.py") == PRINTED
         until(lambda: answers(port), "the service did not come up")
-        assert run(folder, environment, "plain.py") == "quote: 8\n"
+        assert run(folder, environment, "plain.py") == "quote: 8\nby name: 10\nover HTTP: 12\n"
         shipped = "select order_id, label from shipment order by order_id, label"
         until(lambda: psql(shipped) == SHIPPED, "not everything was shipped")
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import asyncpg
+import pytest
 import pytest_asyncio
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
 LOWEST = ("-infinity", UUID(int=0))
 POLICY = {
@@ -55,6 +58,13 @@ class Queue:
             [count],
         )
         return [row[0] for row in rows]
+
+    async def enqueue_batch(self, tasks: Sequence[str], *, atomic: bool = True, **arrays: Any) -> list[asyncpg.Record]:
+        """Enqueue jobs with whatever arrays enqueue_many takes; give its rows."""
+        named = "".join(f", {name} => ${place}" for place, name in enumerate(arrays, start=3))
+        return await self.connection.fetch(
+            f"select * from esteira.enqueue_many($1, atomic => $2{named})", tasks, atomic, *arrays.values()
+        )
 
     async def register(self, tasks: Iterable[str] = ("t",), queues: Sequence[str] | None = None, **policy: Any) -> UUID:
         declared = json.dumps([{"name": name, **POLICY, **policy} for name in tasks])
@@ -100,6 +110,10 @@ class Queue:
         places = ", ".join(f"${place}" for place in range(1, len(arguments) + 1))
         return await self.connection.fetchval(f"select esteira.{verb}({places})", *arguments)
 
+    async def rows(self, verb: str, *arguments: Any) -> list[asyncpg.Record]:
+        places = ", ".join(f"${place}" for place in range(1, len(arguments) + 1))
+        return await self.connection.fetch(f"select * from esteira.{verb}({places})", *arguments)
+
     async def job(self, job: UUID) -> asyncpg.Record:
         row = await self.connection.fetchrow("select * from esteira.jobs where id = $1", job)
         assert row is not None
@@ -122,6 +136,19 @@ class Queue:
                 "select cardinality(pg_blocking_pids($1)) > 0", other.connection.get_server_pid()
             ):
                 await asyncio.sleep(0.002)
+
+
+@contextmanager
+def _refused(sqlstate: str, match: str | None = None) -> Iterator[None]:
+    with pytest.raises(asyncpg.PostgresError, match=match) as error:
+        yield
+    assert error.value.sqlstate == sqlstate
+
+
+@pytest.fixture
+def refused() -> Callable[..., AbstractContextManager[None]]:
+    """Expect one of our SQLSTATEs, with a message."""
+    return _refused
 
 
 @pytest_asyncio.fixture

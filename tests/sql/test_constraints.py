@@ -29,6 +29,9 @@ WRONG = {
     "retry_max_seconds = -1": "job_limits_are_positive",
     "timeout_seconds = 0": "job_limits_are_positive",
     "progress = 1.5": "job_progress_is_a_share",
+    "unique_key = ''": "job_unique_key_is_short",
+    "unique_key = repeat('k', 201)": "job_unique_key_is_short",
+    "expires_at = '2201-01-02 00:00Z'": "job_runs_by_2200",
     "metadata = '[]'": "job_metadata_is_an_object",
 }
 
@@ -67,7 +70,15 @@ async def test_a_task_is_declared_with_a_policy_that_makes_sense(queue: Any) -> 
     for policy, constraint in (
         ({"max_attempts": 0}, "task_max_attempts_is_positive"),
         ({"executor": "gpu"}, "task_executor_is_known"),
+        ({"unique_fields": ["id"], "unique_on_conflict": "ignore"}, "task_unique_on_conflict_is_known"),
     ):
         with pytest.raises(asyncpg.CheckViolationError, match=constraint):
             await queue.register(**policy)
     assert await queue.count("worker") == 0
+
+
+async def test_two_live_jobs_of_a_task_cannot_have_one_unique_key_by_whatever_way(queue: Any) -> None:
+    await queue.enqueue(unique_key="k")
+    await queue.enqueue()
+    with pytest.raises(asyncpg.UniqueViolationError, match="job_live_unique"):
+        await queue.connection.execute("update esteira.job_live set unique_key = 'k'")

@@ -117,3 +117,39 @@ async def test_a_waiting_job(queue: Any) -> None:
     job = await queue.enqueue()
     await queue.connection.execute("update esteira.job_live set status = 'waiting'")
     assert (await explain(queue, job))[0] == "waiting"
+
+
+async def test_a_job_of_a_paused_queue_or_task_says_which_and_since_when(queue: Any) -> None:
+    await queue.register()
+    job = await queue.enqueue()
+    await queue.call("pause_task", "t")
+    code, detail = await explain(queue, job)
+    assert (code, 'The task "t" has been paused since 2030-01-01' in detail) == ("paused", True)
+    await queue.call("pause", "default")
+    assert 'The queue "default" has been paused' in (await explain(queue, job))[1]
+    assert (await explain(queue, await queue.enqueue(delay=timedelta(hours=1))))[0] == "scheduled"
+
+
+async def test_a_job_that_expired_before_and_after_it_was_cancelled(queue: Any, clock: Any) -> None:
+    job = await queue.enqueue(expires_at=START + timedelta(minutes=1))
+    await clock.advance(queue.connection, seconds=60)
+    code, detail = await explain(queue, job)
+    assert (code, "is about to be cancelled" in detail) == ("expired", True)
+    await queue.call("expire")
+    code, detail = await explain(queue, job)
+    assert (code, "had not begun by 2030-01-01 00:01" in detail) == ("expired", True)
+
+
+async def test_a_job_that_was_purged(queue: Any) -> None:
+    job = await queue.enqueue()
+    await queue.call("purge", "default")
+    code, detail = await explain(queue, job)
+    assert (code, "when its queue was purged" in detail) == ("cancelled", True)
+
+
+async def test_a_running_job_of_a_draining_worker_is_running_and_a_queued_one_has_none(queue: Any) -> None:
+    await queue.register()
+    job = await queue.running()
+    await queue.call("drain", queue.worker)
+    assert (await explain(queue, job))[0] == "running"
+    assert (await explain(queue, await queue.enqueue()))[0] == "no_worker"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -125,10 +125,122 @@ async def test_no_verb_waits_for_its_plan_to_be_compiled(queue: Any) -> None:
     await queue.enqueue_many(20)
     await live(Meter(queue), 5)
     await queue.call("tick")
+    await queue.call("purge", "nowhere")
+    await queue.call("enqueue", "t")
+    await queue.enqueue(unique_key="k", idempotency_key="k")
     await queue.connection.fetch("select * from esteira.job as job, lateral esteira.explain(job.id)")
     await queue.connection.execute("set client_min_messages = notice")
     assert any("esteira.worker" in message for message in said)
     assert [message for message in said if "JIT:" in message] == []
+
+
+async def test_ten_thousand_at_once_cost_as_much_a_job_as_one(queue: Any) -> None:
+    """Also with plans made for one: where each job is compared with each, it takes minutes."""
+    await queue.connection.execute("alter table esteira.job_live set (autovacuum_enabled = off)")
+    await queue.enqueue_many(20)
+    await queue.connection.execute("vacuum analyze esteira.job_live")
+    meter = Meter(queue)
+    for _ in range(8):
+        job = await queue.enqueue()
+        await queue.call("cancel", job)
+        await queue.call("retry", job)
+        (row,) = await queue.claim(1)
+        await queue.fail(row["id"], row["attempt"], retryable=False)
+        await queue.call("discard", row["id"])
+    jobs = await queue.enqueue_many(10_000)
+    await queue.connection.execute("set statement_timeout = '60s'")
+    await queue.connection.execute(
+        "insert into esteira.activity (job_id, attempt, updated_at) select unnest($1::uuid[]), 0, now()", jobs
+    )
+    many = "select count(*) from esteira.{}($1)"
+    for verb in ("cancel_many", "retry_many", "cancel_many"):
+        counted = queue.connection.fetchval(many.format(verb), jobs)
+        assert await meter.measured(verb, counted) == len(jobs)
+    await queue.rows("retry_many", jobs)
+    await queue.claim(20_000)
+    counted = queue.connection.fetchval(many.format("cancel_many"), jobs)
+    assert await meter.measured("cancel_many of running ones", counted) == len(jobs)
+    await queue.connection.execute("update esteira.job_live set error = '{}' where status = 'running'")
+    await queue.connection.fetchval("select esteira.finish($1, 'dead', 'crashed', now())", jobs)
+    counted = queue.connection.fetchval(many.format("discard_many"), jobs)
+    assert await meter.measured("discard_many", counted) == len(jobs)
+    assert max(meter.cost.values()) < 100 * len(jobs), meter.cost
+
+
+async def test_a_claim_does_not_look_at_a_paused_queue_or_at_tasks_that_are_all_paused(queue: Any) -> None:
+    await queue.register(["t", "u"])
+    await queue.enqueue_many(ROWS // 2)
+    await queue.enqueue_many(ROWS // 2, queue="paused")
+    job = await queue.enqueue("u", queue="open")
+    await queue.connection.execute("analyze esteira.job_live")
+    meter = Meter(queue)
+    await queue.call("pause", "paused")
+    lanes = [("paused", 1), ("open", 1)]
+    claim = queue.claim(tasks=["t", "u"], lanes=lanes)
+    assert [row["id"] for row in await meter.measured("beside a paused queue", claim)] == [job]
+    await queue.call("pause_task", "t")
+    assert await meter.measured("all tasks paused", queue.claim()) == []
+    await queue.call("pause_task", "u")
+    await queue.enqueue("u")
+    assert await meter.measured("both tasks paused", queue.claim(tasks=["t", "u"])) == []
+    assert max(meter.cost.values()) < 60, meter.cost
+
+
+async def test_paused_and_expired_jobs_at_the_head_of_a_lane_cost_nothing_above_the_floor(queue: Any) -> None:
+    await queue.register(["t", "u"])
+    jobs = await queue.enqueue_many(ROWS // 4, task="u")
+    late = await queue.connection.fetch(
+        "select id from esteira.enqueue_many(array_fill('t'::text, $1), expires_ats => array_fill(esteira.now(), $1))",
+        [ROWS // 4],
+    )
+    floor = (datetime.now(UTC).isoformat(), UUID(int=0))
+    fresh = await queue.enqueue()
+    await queue.call("pause_task", "u")
+    meter = Meter(queue)
+    claim = queue.claim(1, tasks=["t", "u"], floor=floor)
+    assert [row["id"] for row in await meter.measured("claim", claim)] == [fresh]
+    assert meter.cost["claim"] < 60
+    # What has expired goes batch by batch, so that a sweep does not step over it for long.
+    sizes = [await meter.measured("expire", queue.call("expire")) for _ in range(6)]
+    assert (sizes, sum(sizes)) == ([5_000] * 5 + [0], len(late))
+    assert await queue.count("job_live") == len(jobs) + 1
+
+
+@pytest.mark.parametrize("statistics", ["empty", "stale", "fresh"])
+async def test_expiry_and_keys_are_looked_up_in_their_indexes(queue: Any, statistics: str) -> None:
+    await queue.connection.execute("alter table esteira.job_live set (autovacuum_enabled = off)")
+    meter = Meter(queue)
+
+    async def look() -> None:
+        for policy in ("return", "replace"):
+            again = queue.enqueue_batch(["t"], unique_keys=["k"], on_conflicts=[policy])
+            ((_, _, outcome),) = await meter.measured(policy, again)
+            assert outcome == {"return": "existing", "replace": "replaced"}[policy]
+        await meter.measured("new key", queue.enqueue(unique_key=str(uuid4())))
+        await queue.enqueue(expires_at=THEN - timedelta(days=9999))
+        assert await meter.measured("expire", queue.call("expire")) == 1
+
+    await queue.enqueue(unique_key="k")
+    if statistics == "stale":
+        await queue.connection.execute("vacuum analyze esteira.job_live")
+        for _ in range(7):
+            await look()
+    await queue.connection.execute(
+        "select esteira.enqueue_many(array_fill('t'::text, $1), expires_ats => array_fill($2::timestamptz, $1),"
+        " unique_keys => array(select 'k' || n from generate_series(1, $3) as n))",
+        [ROWS],
+        datetime(2200, 1, 1, tzinfo=UTC),
+        ROWS,
+    )
+    # Begun and past their time: they wait for another attempt, at the head of what would expire.
+    await queue.connection.execute(
+        "update esteira.job_live set attempt = 1, expires_at = '2020-01-01' where unique_key like 'k%0'"
+    )
+    if statistics == "fresh":
+        await queue.connection.execute("vacuum analyze esteira.job_live")
+    meter.cost.clear()
+    await look()
+    assert max(meter.cost.values()) < 100, meter.cost
 
 
 async def round_of(queue: Any, jobs: int, floor: Any = None) -> tuple[int, int, Any]:

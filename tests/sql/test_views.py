@@ -68,6 +68,38 @@ async def test_queue_stats_count_each_queue_with_its_workers(queue: Any, clock: 
     assert (await queue.job(running))["status"] == "running"
 
 
+async def test_task_stats_show_each_declared_task_with_its_jobs_and_workers(queue: Any, other: Any) -> None:
+    await queue.register(["a", "b"], unique_fields=["id"], unique_on_conflict="reject")
+    await other.register(["a"], version=0)
+    await other.call("drain", other.worker)
+    dead, _ = await queue.enqueue("a", {"id": 1}), await queue.enqueue("a", {"id": 2})
+    await queue.claim(tasks=["a"])
+    await queue.fail(dead, retryable=False)
+    await queue.enqueue("a", {"id": 3}, queue="q", delay=timedelta(hours=1))
+    await queue.enqueue("a", {"id": 4}, queue="q")
+    await queue.enqueue("unknown")
+    a, b = await queue.connection.fetch("select * from esteira.task_stats")
+    assert (a["task"], a["version"], a["unique_fields"], a["unique_on_conflict"]) == ("a", 1, ["id"], "reject")
+    assert (a["ready"], a["scheduled"], a["running"], a["waiting"], a["dead"], a["workers"]) == (1, 1, 1, 0, 1, 1)
+    assert (b["task"], b["ready"], b["workers"]) == ("b", 0, 1)
+
+
+async def test_totals_are_one_row_even_when_there_is_nothing(queue: Any, clock: Any) -> None:
+    (nothing,) = await queue.connection.fetch("select * from esteira.totals")
+    assert set(nothing.values()) == {0, None}
+    await queue.register()
+    done, _, _ = await queue.enqueue_many(3)
+    await queue.claim(2)
+    await queue.complete(done)
+    await queue.enqueue(queue="q", delay=timedelta(hours=1))
+    await clock.advance(queue.connection, seconds=5)
+    await queue.connection.execute("select pg_stat_force_next_flush()")
+    (row,) = await queue.connection.fetch("select * from esteira.totals")
+    assert (row["ready"], row["scheduled"], row["running"], row["dead"]) == (1, 1, 1, 0)
+    assert (row["oldest_ready_age"], row["workers"], row["slots"]) == (timedelta(seconds=5), 1, 10)
+    assert row["finished_estimate"] == 1
+
+
 async def test_worker_status_counts_what_each_holds(queue: Any) -> None:
     await queue.register()
     await queue.running()
@@ -102,7 +134,22 @@ async def test_a_job_ready_for_five_minutes_is_stuck_with_the_reason(queue: Any,
 
 
 async def test_the_views_of_what_goes_on_read_no_history(queue: Any) -> None:
-    for view in ("stuck_jobs", "running_jobs", "queue_stats", "dead_letter"):
+    for view in ("stuck_jobs", "running_jobs", "queue_stats", "task_stats", "totals", "dead_letter"):
         plan = str(await queue.connection.fetch(f"explain select * from esteira.{view}"))
         assert "job_finished" not in plan, view
         assert "job_live" in plan or "job_dead" in plan, view
+
+
+async def test_health_names_who_holds_the_oldest_snapshot_and_the_oldest_transaction(queue: Any, connect: Any) -> None:
+    holder = await connect(server_settings={"application_name": "report"})
+    pid = holder.get_server_pid()
+    async with holder.transaction(isolation="repeatable_read"):
+        await holder.fetchval("select count(*) from esteira.job_live")
+        await queue.enqueue()
+        health = await queue.connection.fetchrow("select * from esteira.db_health")
+    assert (health["oldest_transaction_pid"], health["oldest_transaction_name"]) == (pid, "report")
+    assert (health["xmin_holder"], health["xmin_holder_name"], health["xmin_holder_pid"]) == ("session", "report", pid)
+    assert health["xmin_age"] >= 1
+    assert health["oldest_transaction_age"] > timedelta(0)
+    health = await queue.connection.fetchrow("select * from esteira.db_health")
+    assert (health["oldest_transaction_pid"], health["xmin_holder"]) == (None, None)

@@ -36,3 +36,10 @@ def ledger(tmp_path: Path) -> Callable[[], list[str]]:
     """What the tasks noted so far, line by line."""
     path = tmp_path / "ledger"
     return lambda: path.read_text().splitlines() if path.exists() else []
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    """What is entered here is left after the test."""
+    with ExitStack() as stack:
+        yield stack

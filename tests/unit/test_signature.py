@@ -203,3 +203,17 @@ class Till:
 
 def test_a_steps_function_may_be_a_method() -> None:
     assert return_adapter(Till().count).validate_json('[{"x": 1}]') == [Point(1)]
+
+
+def test_the_declared_type_is_found_under_decorators_of_another_module() -> None:
+    def decorated(order: Order) -> Order:
+        return order
+
+    # As if written by a module that knows no Order, and so cannot read the annotation that it took over.
+    elsewhere: dict[str, Any] = {}
+    exec(
+        "import functools\ndef decorate(f):\n    @functools.wraps(f)\n    def g(*a): return f(*a)\n    return g",
+        elsewhere,
+    )
+    adapter = return_adapter(partial(elsewhere["decorate"](decorated), Order(id=1)))
+    assert adapter.validate_json('{"id": 7}') == Order(id=7)

@@ -124,6 +124,15 @@ async def effect(number: int, seconds: float, ctx: Context) -> None:
 
 
 @app.task()
+async def dwell(seconds: float, ctx: Context) -> int:
+    async with ctx.transaction() as tx:
+        note(f"dwells {ctx.attempt}")
+        await asyncio.sleep(seconds if ctx.attempt == 1 else 0)
+        await tx.complete(ctx.attempt)
+    return ctx.attempt
+
+
+@app.task()
 async def abort() -> None:
     os.abort()
 

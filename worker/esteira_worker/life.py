@@ -227,9 +227,6 @@ class Life:
         for engine in self._engines.values():
             engine.kill()
         await gone
-        for number in self._engines:
-            session = f"esteira/{self.worker_id}/{number}"
-            await self._database.fetchval("select esteira.disconnect($1)", session, patience=_RETIRE_PATIENCE_SECONDS)
         returned = await self._database.fetchval(
             "select esteira.retire($1)", self.worker_id, patience=_RETIRE_PATIENCE_SECONDS
         )

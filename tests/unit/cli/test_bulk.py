@@ -4,15 +4,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from esteira import Client
 from esteira.cli import bulk, session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from esteira import Acted, JobFilter
+
     Esteira = Callable[..., Any]
     Psql = Callable[..., str]
 
 DONE = {"matched": 0, "changed": 0, "asked": 0, "more": False, "dry_run": False}
+DIE = """
+with gone as (delete from esteira.job_live returning *)
+insert into esteira.job_dead (id, queue, task, status, reason, error, attempt, generation, finished_at)
+select id, queue, task, 'dead', 'not_retryable', '{"type": "E"}', attempt, generation, clock_timestamp() from gone
+"""
 
 
 @pytest.fixture
@@ -106,3 +114,21 @@ def test_a_status_that_the_act_does_not_apply_to_is_refused(esteira: Esteira) ->
     answer = esteira("discard", "--status", "completed", "--yes")
     assert (answer.code, answer.out) == (2, "")
     assert "only jobs that are dead can be discarded, none that are completed" in answer.err
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_what_is_retried_and_soon_dead_again_is_not_retried_once_more(
+    esteira: Esteira, worker: Any, psql: Psql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(5):
+        worker.fail(worker.running())
+    retry_many = Client.retry_many
+
+    async def retry_and_die(self: Client, wanted: JobFilter, *, limit: int) -> Acted:
+        acted = await retry_many(self, wanted, limit=limit)
+        await self.database.fetch(DIE)
+        return acted
+
+    monkeypatch.setattr(Client, "retry_many", retry_and_die)
+    assert esteira("retry", "--status", "dead", "--yes").out == "retried 5 jobs\n"
+    assert psql("select distinct generation from esteira.jobs") == "2"

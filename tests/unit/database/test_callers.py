@@ -7,6 +7,7 @@ import json
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import asyncpg
 import psycopg
@@ -14,6 +15,7 @@ import pytest
 import pytest_asyncio
 from psycopg.rows import dict_row, scalar_row
 from psycopg.types.json import set_json_loads
+from psycopg.types.string import TextLoader
 from sqlalchemy import NullPool, create_engine
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
@@ -257,9 +259,11 @@ def test_settings_of_a_psycopg_connection_neither_matter_nor_change(
     with psycopg.connect(database_url, row_factory=scalar_row, prepare_threshold=threshold) as connection:
         connection.cursor_factory = psycopg.ClientCursor
         set_json_loads(lambda _: "read in my own way", connection)
+        connection.adapters.register_loader("uuid", TextLoader)
         connection.execute("set search_path = pg_temp")
         for _ in range(3):
             handle = sync_client.enqueue("t", PAYLOAD, db=connection, **OPTIONS)
+        assert isinstance(handle.id, UUID)
         connection.commit()
         check(handle.job())
         assert connection.execute("select %s::jsonb", ['{"a": 1}']).fetchone() == "read in my own way"
@@ -284,6 +288,15 @@ async def test_a_session_that_was_ended_is_a_database_unavailable(
             assert belt.end_sessions("") == 1
             with pytest.raises(DatabaseUnavailable):
                 await client.enqueue("t", db=db)
+
+
+def test_a_session_of_a_plain_caller_that_was_ended_is_a_database_unavailable(
+    sync_client: SyncClient, plain_caller: Caller, belt: Belt
+) -> None:
+    sync_client.enqueue("t", db=plain_caller.db)
+    assert belt.end_sessions("") == 1
+    with pytest.raises(DatabaseUnavailable):
+        sync_client.enqueue("t", db=plain_caller.db)
 
 
 async def test_what_is_no_connection_of_the_right_kind_is_refused_with_those_that_are(

@@ -25,8 +25,8 @@ async def test_every_check_has_its_say(database_url: str) -> None:
     assert wrong == []
 
 
-async def test_a_database_that_does_not_answer_is_one_problem(unused_port: int = 1) -> None:
-    [found] = await findings(f"postgresql://nobody@127.0.0.1:{unused_port}/none")
+async def test_a_database_that_does_not_answer_is_one_problem() -> None:
+    [found] = await findings("postgresql://nobody@127.0.0.1:1/none")
     assert (found.check, found.level) == ("database", "problem")
 
 
@@ -40,6 +40,11 @@ async def test_without_a_database_url_nothing_is_examined(monkeypatch: pytest.Mo
     monkeypatch.delenv("ESTEIRA_DATABASE_URL", raising=False)
     with pytest.raises(ConfigurationError):
         [finding async for finding in examine(Settings())]
+
+
+async def test_a_role_that_may_not_look_into_the_schema_has_a_problem(ordinary_role: str) -> None:
+    found = await findings(ordinary_role)
+    assert (found[-1].check, found[-1].level) == ("rights", "problem")
 
 
 async def test_a_role_without_rights_is_told_what_cannot_be_checked(
@@ -68,9 +73,6 @@ async def test_a_role_that_may_read_is_told_what_it_cannot_see(
 
 
 async def test_a_check_that_takes_too_long_says_so(site: Any) -> None:
-    async def slow(site: Any) -> Any:
-        return await site.rows("set statement_timeout = 1; select pg_sleep(1)")
-
     async def slow_query(site: Any) -> Any:
         async with site.database.acquire() as connection:
             await connection.execute("set statement_timeout = 1")

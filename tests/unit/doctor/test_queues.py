@@ -35,9 +35,7 @@ async def test_a_queue_with_jobs_and_without_workers_is_told(
 async def test_a_task_that_no_worker_knows_is_told(site: Site, sql: Sql, register: Callable[..., Any]) -> None:
     gone = register("old")
     register("t")
-    sql("select esteira.retire(%s, false)", gone) if False else sql(
-        "update esteira.worker set stopped_at = esteira.now() where id = %s", gone
-    )
+    sql("update esteira.worker set stopped_at = esteira.now() where id = %s", gone)
     sql("select esteira.enqueue('t'), esteira.enqueue('old'), esteira.enqueue('typo'), esteira.enqueue('typo')")
     found = await queues.unknown_tasks(site)
     assert [one.detail for one in found] == [

@@ -44,7 +44,7 @@ async def test_the_owner_may_do_everything(site: Site) -> None:
 
 async def test_a_role_without_rights_is_told_which_it_lacks(ordinary_role: str, sql: Sql) -> None:
     site = Site.of(Settings(database_url=ordinary_role))
-    [found] = await schema.rights(site)
+    [found] = await schema.usage(site)
     assert (found.level, "may not use the schema esteira" in found.detail) == ("problem", True)
     role = ordinary_role.partition("//")[2].partition(":")[0]
     sql(f"grant usage on schema esteira to {role}")
@@ -58,7 +58,8 @@ async def test_a_role_without_rights_is_told_which_it_lacks(ordinary_role: str, 
 async def test_partitions_that_run_out_are_a_problem(site: Site, sql: Sql) -> None:
     [found] = await schema.days(site)
     assert (found.level, found.detail) == ("ok", "partitions reach 14 days ahead")
-    drop = "select format('drop table esteira.%%I', 'job_finished_' || to_char(now() at time zone 'utc' + %s::interval, 'YYYYMMDD'))"
+    day = "'job_finished_' || to_char(now() at time zone 'utc' + %s::interval, 'YYYYMMDD')"
+    drop = f"select format('drop table esteira.%%I', {day})"
     for days, reach in ((3, "reach 2 days"), (0, "today has no partition")):
         [[statement]] = sql(drop, f"{days} days")
         sql(statement)
@@ -76,6 +77,18 @@ async def test_a_default_partition_is_a_problem(site: Site, sql: Sql) -> None:
         "problem",
         True,
     )
+
+
+async def test_a_day_that_is_kept_for_too_long_is_told(site: Site, sql: Sql) -> None:
+    sql("select esteira.make_day(esteira.now() - interval '8 days')")
+    [found] = await schema.retention(site)
+    assert found.level == "ok"
+    sql("select esteira.make_day(esteira.now() - interval '10 days')")
+    [found] = await schema.retention(site)
+    assert (found.level, found.detail.startswith("1 day of finished jobs should be gone")) == ("warning", True)
+    sql("select esteira.retain()")
+    [found] = await schema.retention(site)
+    assert found.level == "ok"
 
 
 async def test_an_index_that_is_not_valid_is_a_problem(site: Site, sql: Sql) -> None:

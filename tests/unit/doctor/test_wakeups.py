@@ -8,6 +8,7 @@ import pytest
 from esteira.doctor import wakeups
 from esteira.doctor.site import Site
 from esteira.settings import Settings
+from tests.pgbouncer import running_pgbouncer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,19 +21,15 @@ async def test_without_a_pooler_all_is_in_order(site: Site) -> None:
     assert found.level == "ok"
 
 
-@pytest.mark.parametrize(
-    ("has_direct_url", "directly", "level"),
-    [(False, True, "warning"), (True, True, "warning"), (True, False, "ok")],
-)
-async def test_a_pooler_without_a_way_past_it_is_told(
-    site: Site, monkeypatch: pytest.MonkeyPatch, has_direct_url: bool, directly: bool, level: str
-) -> None:
-    async def is_pooled(_: Site, *, direct: bool) -> bool:
-        return directly if direct else True
-
-    monkeypatch.setattr(wakeups, "_is_pooled", is_pooled)
-    [found] = await wakeups.pooler(Site(site.database, site.direct, has_direct_url))
-    assert found.level == level
+async def test_a_pooler_without_a_way_past_it_is_told(database_url: str, postgres_server: Any) -> None:
+    name = database_url.rpartition("/")[2]
+    with running_pgbouncer(postgres_server.admin_url) as bouncer:
+        pooled = bouncer.url(name)
+        for direct, level in ((None, "warning"), (pooled, "warning"), (database_url, "ok")):
+            site = Site.of(Settings(database_url=pooled, direct_url=direct))
+            [found] = await wakeups.pooler(site)
+            assert (found.level, await wakeups.notifications(site) == []) == (level, level == "warning")
+            await site.close()
 
 
 async def test_a_notification_that_is_sent_arrives(site: Site) -> None:
@@ -65,4 +62,4 @@ async def test_an_engine_that_does_not_listen_is_told(
         with psycopg.connect(database_url, autocommit=True, application_name=names[1]) as second:
             second.execute('LISTEN "esteira"')
             [found] = await wakeups.listeners(site)
-    assert (found.level, found.detail) == ("ok", "2 engines listen")
+    assert (found.level, found.detail) == ("ok", "2 engines listening")

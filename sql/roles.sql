@@ -1,0 +1,111 @@
+-- Who may do what. Run it after `esteira migrate` or install.sql, as an account that may create roles, and after every upgrade:
+--
+--     psql -X -v ON_ERROR_STOP=1 --single-transaction -f sql/roles.sql postgresql://…
+--
+-- It can be run again and again. None of the roles can log in: grant them to the accounts that do.
+--
+--     esteira_owner    owns the schema and all in it; verbs act with its rights, and nobody else writes to a table
+--     esteira_reader   reads tables and views, and asks `explain`
+--     esteira_service  reads, and does what clients and operators do: enqueue, cancel, retry, edit, pause …
+--     esteira_worker   reads, and does what workers do: register, claim, settle, rescue, retain …; their handlers may enqueue
+--
+-- Upgrade as a member of esteira_owner or as a superuser: `esteira migrate` acts as the schema's owner. Where a database refuses to create roles, nothing is lost but the
+-- separation: let one account own the schema and do everything.
+do $do$
+declare
+    name text;
+begin
+    foreach name in array array['esteira_owner', 'esteira_reader', 'esteira_service', 'esteira_worker'] loop
+        if to_regrole(name) is null then
+            execute format('create role %I nologin', name);
+        end if;
+    end loop;
+end
+$do$;
+comment on role esteira_owner is 'Owns the schema esteira: its verbs act with the rights of this role.';
+comment on role esteira_reader is 'Reads Esteira''s queue.';
+comment on role esteira_service is 'Clients and operators of Esteira''s queue.';
+comment on role esteira_worker is 'Workers of Esteira''s queue.';
+grant esteira_reader to esteira_service, esteira_worker;
+
+-- To end the sessions of a lost worker, which log in as somebody else. Without it a rescue ends only those that it may (those of
+-- roles that esteira_owner is a member of); where a worker is stopped but not dead, its open transaction then holds its job
+-- until its connection ends.
+do $do$
+begin
+    grant pg_signal_backend to esteira_owner;
+exception when insufficient_privilege then
+    raise warning 'esteira_owner may not end sessions: have somebody grant pg_signal_backend to it, or grant it the roles that your workers log in as';
+end
+$do$;
+
+-- All that is there is handed over: whoever ran the migrations owned it. Indexes and constraints go with their tables, and an owner
+-- may make what it needs later (the days) itself.
+do $do$
+declare
+    statement text;
+begin
+    -- Whoever gives something to a role has to be a member of it; so has whoever migrates.
+    if not (select rolsuper from pg_roles where rolname = current_user) then
+        execute format('grant esteira_owner to %I', current_user);
+    end if;
+    execute format('grant create on database %I to esteira_owner', current_database());
+    for statement in
+        select format('alter schema %I owner to esteira_owner', nspname)
+        from pg_namespace where nspname = 'esteira' and nspowner <> 'esteira_owner'::regrole
+        union all
+        select format('alter table %s owner to esteira_owner', oid::regclass)
+        from pg_class
+        where relnamespace = 'esteira'::regnamespace and relkind in ('r', 'p', 'v') and relowner <> 'esteira_owner'::regrole
+        union all
+        select format('alter function %s owner to esteira_owner', oid::regprocedure)
+        from pg_proc where pronamespace = 'esteira'::regnamespace and proowner <> 'esteira_owner'::regrole
+    loop
+        execute statement;
+    end loop;
+end
+$do$;
+alter default privileges for role esteira_owner revoke execute on functions from public;
+
+-- Begin anew, so that a right that is no longer given here is taken away.
+revoke all on schema esteira from public, esteira_reader, esteira_service, esteira_worker;
+revoke all on all tables in schema esteira from public, esteira_reader, esteira_service, esteira_worker;
+revoke all on all functions in schema esteira from public, esteira_reader, esteira_service, esteira_worker;
+
+grant usage on schema esteira to esteira_reader;
+grant select on
+    esteira.job, esteira.job_live, esteira.job_dead, esteira.job_finished, esteira.activity, esteira.attempt, esteira.step,
+    esteira.worker, esteira.queue, esteira.task, esteira.retention, esteira.alembic_version
+to esteira_reader;
+do $do$
+declare
+    given record;
+    view regclass;
+    verb regprocedure;
+begin
+    for view in
+        select oid from pg_class where relnamespace = 'esteira'::regnamespace and relkind = 'v'
+    loop
+        execute format('grant select on %s to esteira_reader', view);
+    end loop;
+    -- By name, since the arguments of some are many and may grow.
+    for given in
+        select * from (values
+            ('esteira_reader', array['explain', 'missing', 'now', 'priority_name', 'ready_queues', 'uuid7_at', 'uuid7_time']),
+            ('esteira_service', array[
+                'enqueue', 'enqueue_many', 'notify_workers', 'edit', 'cancel', 'cancel_many', 'retry', 'retry_many', 'discard',
+                'discard_many', 'pause', 'resume', 'pause_task', 'resume_task', 'purge', 'drain', 'set_retention']),
+            ('esteira_worker', array[
+                'enqueue', 'enqueue_many', 'notify_workers', 'register', 'heartbeat', 'retire', 'claim', 'next_ready_at',
+                'complete', 'fail', 'snooze', 'release', 'acknowledge_cancel', 'hold', 'save_step', 'progress', 'crash', 'rescue',
+                'tick', 'retain'])
+        ) as given (role, verbs)
+    loop
+        for verb in
+            select oid from pg_proc where pronamespace = 'esteira'::regnamespace and proname = any (given.verbs)
+        loop
+            execute format('grant execute on function %s to %I', verb, given.role);
+        end loop;
+    end loop;
+end
+$do$;
