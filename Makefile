@@ -64,7 +64,7 @@ migrate: venv ## bring the database at ESTEIRA_DATABASE_URL to the newest schema
 	$(BIN)/esteira migrate
 
 .PHONY: bench
-bench: venv ## measure pickup, drain, a held snapshot, and recovery from kill -9
+bench: venv ## measure pickup, drain, a held snapshot, recovery from kill -9, POST, …
 	$(BIN)/python -m bench
 
 .PHONY: freeze

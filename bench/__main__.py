@@ -10,6 +10,7 @@ from bench.future import future
 from bench.installation import installation
 from bench.memory import memory
 from bench.pickup import pickup
+from bench.post import post
 from bench.recovery import recovery
 from bench.snapshot import snapshot
 
@@ -20,6 +21,7 @@ _ALL = {
     "future": future,
     "recovery": recovery,
     "memory": memory,
+    "post": post,
 }
 
 

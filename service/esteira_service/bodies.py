@@ -12,7 +12,7 @@ from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 
 from esteira_service.problems import KINDS, InputError, Refusal, invalid, json_pointer
-from esteira_service.unstorable import MAX_DEPTH, find_unstorable, find_unstorable_text
+from esteira_service.unstorable import MAX_DEPTH, find_unstorable, find_unstorable_text, nesting
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -68,11 +68,15 @@ def parse(body: bytes, model: type[M]) -> M:
         value = model.model_validate_json(body)
     except ValidationError as error:
         raise _refusal(body, error) from None
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH or _SUSPECT.search(body):
+    if _may_be_too_deep(body) or _SUSPECT.search(body):
         faults = find_unstorable(from_json(body))
         if faults:
             raise invalid(faults)
     return value
+
+
+def _may_be_too_deep(body: bytes) -> bool:
+    return body.count(b"[") + body.count(b"{") > MAX_DEPTH and nesting(body) > MAX_DEPTH
 
 
 def _check_media_type(request: Request) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from esteira_service.models import BatchView
 from esteira_service.problems import Problem
 from esteira_service.requests import JobRequest
 from tests.docs.answers import same
@@ -24,7 +25,7 @@ NOT_RUN = Path(__file__).parent / "not_run.txt"
 def check_json(text: str) -> None:
     """A body or an answer of the service: one of these takes it, or it is not what the service speaks."""
     value = json.loads(text)
-    model = Problem if "code" in value else JobRequest
+    model = Problem if "code" in value else BatchView if "items" in value else JobRequest
     model.model_validate(value)
 
 

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import json
 import math
 
-from esteira_service.unstorable import find_unstorable, find_unstorable_text
+import pytest
+
+from esteira_service.unstorable import find_unstorable, find_unstorable_text, nesting
 
 
 def test_a_sound_document_has_no_faults() -> None:
@@ -26,3 +29,12 @@ def test_twenty_faults_are_enough() -> None:
 def test_nothing_is_found_in_what_is_no_json() -> None:
     assert find_unstorable_text(b"{") == []
     assert find_unstorable_text(b"\xff") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "depth"),
+    [("1", 0), ("{}", 1), ('[{"a": []}, [[]]]', 3), (r'{"[[": "[[\"[[{", "\\": [1]}', 2), ('["\\\\", "[[["]', 1)],
+)
+def test_brackets_in_text_do_not_nest(text: str, depth: int) -> None:
+    assert json.loads(text) is not None
+    assert nesting(text.encode()) == depth
