@@ -1,7 +1,8 @@
--- Jobs are looked at one by one, in the order of their keys, so that overlapping batches cannot deadlock, and stored together:
--- an insert of one job costs 0.4 ms, mostly for its constraints. Where two of them have one key, or another transaction's job got
--- in between our look and our insert, all is done again and each keyed job is stored at once: the first of a key counts.
--- What another transaction has not committed yet is waited for, a second at most.
+-- Jobs are looked at one by one, in the order of their keys, and stored together in the order given: an insert of one job costs
+-- 0.4 ms, mostly for its constraints, and sorting them all a tenth of the rest. Where two of them have one key, another
+-- transaction's job got in between our look and our insert, or an overlapping batch came the other way, all is done again and
+-- each keyed job is stored at once, in the order of the keys: the first of a key counts, and nobody meets anybody head on.
+-- What another transaction has not committed yet is waited for, for a second: a little longer than deadlock_timeout.
 -- Plans are kept: those for arrays of known length look a little cheaper, so that each job was planned anew.
 create function esteira.enqueue_keyed(
     tasks text[], payloads jsonb[], queues text[], priorities text[], delays interval[], run_ats timestamptz[], max_attempts integer[],
@@ -9,7 +10,7 @@ create function esteira.enqueue_keyed(
     unique_keys text[], on_conflicts text[], idempotency_keys text[], atomic boolean, moment timestamptz
 ) returns table (id uuid, queue text, outcome text)
 language plpgsql
-set lock_timeout = '1s'
+set lock_timeout = '1200ms'
 set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 as $$
@@ -100,7 +101,7 @@ begin
                 enqueue_keyed.expires_ats, keys, moment);
             exit;
         exception
-            when unique_violation then
+            when unique_violation or deadlock_detected then
                 -- A snapshot for the whole transaction would never see what is in the way.
                 if one_by_one and current_setting('transaction_isolation') <> 'read committed' then
                     raise exception 'another transaction has enqueued a job with the same key meanwhile; run this one again'

@@ -1,5 +1,4 @@
 -- unnest of arrays is what makes one statement of a thousand jobs. ids null: new ones; a null among them: not this one.
--- In the order of their keys, where they have some, so that overlapping batches cannot deadlock.
 -- In plpgsql, which keeps the plan: before PostgreSQL 18 a function in SQL is planned anew at every call.
 create function esteira.insert_jobs(
     ids            uuid[],
@@ -45,8 +44,8 @@ begin
     left join esteira.task as task on task.name = new.task
     cross join lateral (select greatest(new.run_at, moment + new.delay, moment)) as due (run_at)
     where insert_jobs.ids is null or new.id is not null
-    order by new.unique_key, new.place
+    order by new.place
     returning id, queue;
 end
 $$;
-comment on function esteira.insert_jobs is 'Internal: the insert behind enqueue_many; returns the new jobs, those without a unique key in the order of the arrays.';
+comment on function esteira.insert_jobs is 'Internal: the insert behind enqueue_many; returns the new jobs in the order of the arrays.';
