@@ -25,8 +25,9 @@ class JobError(BaseModel):
 
     type: str
     message: str
-    attempt: int
-    at: datetime
+    # What was written by hand may have neither.
+    attempt: int | None = None
+    at: datetime | None = None
 
 
 class Warning(BaseModel):  # noqa: A001 - the word of the interface
@@ -83,6 +84,8 @@ class Job(BaseModel):
         for column in _JSON_COLUMNS:
             if isinstance(values.get(column), str):
                 values[column] = decode(values[column])
+        # Such a word, too, is somebody's own doing, and must not break the page.
+        values["tags"] = [tag for tag in values["tags"] if tag is not None]
         # Four bytes in the table: what lies behind the sixth digit is noise.
         values["progress"] = round(values["progress"], 6)
         run_time = values.pop("run_time", None)

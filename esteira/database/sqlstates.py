@@ -41,8 +41,9 @@ OURS: dict[str, type[EsteiraError]] = {
 # Connection lost, no login, no such database, the server shutting down or starting, out of its resources, a session
 # ended for being idle or slow, read-only (a standby after a failover).
 _GONE = ("08", "28", "3D000", "57P0", "53", "25P03", "25P04", "25006")
-# Text that is no JSON or no UTF-8, numbers out of range, values that a CHECK refuses, or larger than Postgres can hold.
-_BAD_DATA = ("22", "23514", "54")
+# Text that is no JSON or no UTF-8, numbers out of range, values that a CHECK refuses, that are there already, or larger
+# than Postgres can hold.
+_BAD_DATA = ("22", "23505", "23514", "54")
 _TRANSIENT = ("40001", "40P01", "55P03")
 
 

@@ -24,7 +24,9 @@ begin
         coalesce(noted.progress, gone.progress), coalesce(noted.progress_message, gone.progress_message),
         coalesce(noted.current_step, gone.current_step), unique_key, tags, metadata, error, payload
     from gone
-    left join noted on noted.job_id = gone.id;
+    left join noted on noted.job_id = gone.id
+    -- Only where somebody put the job back by hand beside the one that had ended.
+    on conflict do nothing;
 end
 $$;
 comment on function esteira.finish(uuid[], text, text, timestamptz) is

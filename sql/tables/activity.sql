@@ -7,7 +7,8 @@ create table esteira.activity (
     progress_message    text,
     current_step        text,
     updated_at          timestamptz not null,
-    cancel_requested_at timestamptz
+    cancel_requested_at timestamptz,
+    constraint activity_times_are_finite check (isfinite(updated_at) and isfinite(cancel_requested_at))
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 -- For the heartbeat, which asks once a second: it holds next to nothing, and progress leaves it alone (HOT).
 create index activity_cancel on esteira.activity (job_id) where cancel_requested_at is not null;

@@ -13,7 +13,11 @@ create table esteira.task (
     unique_fields       text[],
     unique_on_conflict  text constraint task_unique_on_conflict_is_known check (unique_on_conflict in ('return', 'replace', 'reject')),
     declared_at         timestamptz not null,
-    paused_at           timestamptz
+    paused_at           timestamptz,
+    -- Jobs without a policy of their own have this one: what would break a job's row, or a view, is refused here.
+    constraint task_queue_is_short check (length(queue) between 1 and 100),
+    constraint task_priority_is_0_to_3 check (priority between 0 and 3),
+    constraint task_limits_are_positive check (retry_first_seconds >= 0 and retry_max_seconds >= 0 and timeout_seconds > 0 and timeout_seconds <= 3.2e9)
 );
 -- For claims and enqueues, which ask for the few exceptions: they hold next to nothing.
 create index task_paused on esteira.task (name) where paused_at is not null;

@@ -15,7 +15,10 @@ create table esteira.worker (
     ticked_at    timestamptz not null,
     drain_at     timestamptz,
     stopped_at   timestamptz,
-    lost_at      timestamptz
+    lost_at      timestamptz,
+    -- The tick computes with them, for all workers at once.
+    constraint worker_times_are_finite check (isfinite(started_at) and isfinite(beat_at) and isfinite(ticked_at)),
+    constraint worker_missed_ticks_are_few check (missed_ticks between 0 and 1000000)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
 
 comment on table esteira.worker is 'Workers and their leases. One row a worker, never one a job.';

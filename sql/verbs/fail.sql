@@ -47,7 +47,7 @@ begin
     else
         perform esteira.requeue(array[id], moment + pause, moment);
     end if;
-    return (select job.status from esteira.job as job where job.id = fail.id);
+    return (select job.status from esteira.job as job where job.id = fail.id order by job.updated_at desc limit 1);
 end
 $$;
 comment on function esteira.fail is

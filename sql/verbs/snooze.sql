@@ -16,7 +16,7 @@ begin
     end if;
     perform esteira.record_attempt(array[id], 'snoozed', null, null, moment);
     perform esteira.requeue(array[id], moment + delay, moment);
-    return (select job.status from esteira.job as job where job.id = snooze.id);
+    return (select job.status from esteira.job as job where job.id = snooze.id order by job.updated_at desc limit 1);
 end
 $$;
 comment on function esteira.snooze(uuid, integer, interval) is

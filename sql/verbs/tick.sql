@@ -16,7 +16,7 @@ begin
         return 0;
     end if;
     update esteira.worker as worker
-    set missed_ticks = case when worker.beats > worker.seen_beats then 0 else worker.missed_ticks + 1 end,
+    set missed_ticks = case when worker.beats > worker.seen_beats then 0 else least(worker.missed_ticks + 1, 1000000) end,
         seen_beats = worker.beats,
         ticked_at = moment
     where worker.lost_at is null and worker.stopped_at is null
@@ -29,6 +29,14 @@ begin
         when worker.lost_at is null and worker.stopped_at is null then worker.missed_ticks >= lease
         else exists (select from esteira.job_live as job where job.worker_id = worker.id)
     end;
+    -- Nor may a job hang on a worker that nobody knows, because somebody deleted it or wrote another name into the job.
+    select rescued + coalesce(sum(esteira.rescue(unknown.worker_id)), 0) into rescued
+    from (
+        select distinct job.worker_id
+        from esteira.job_live as job
+        where job.worker_id is not null
+          and not exists (select from esteira.worker as worker where worker.id = job.worker_id)
+    ) as unknown;
 
     perform esteira.maintain_partitions();
     perform esteira.expire();

@@ -45,7 +45,7 @@ async def test_a_live_job_cannot_be_made_wrong(queue: Any) -> None:
 
 
 async def test_a_dead_job_has_an_end_a_reason_and_an_error(queue: Any) -> None:
-    values = {"status": "'dead'", "finished_at": "now()", "reason": "'x'", "error": "'{}'"}
+    values = {"status": "'dead'", "finished_at": "now()", "reason": "'x'", "error": '\'{"type": "E", "message": "m"}\''}
     for missing, constraint in (
         ("reason", "job_end_has_a_reason"),
         ("error", "job_dead_has_an_error"),

@@ -167,17 +167,21 @@ create table esteira.job (
     result              jsonb,
 
     -- Every claim and settle checks these again, so no regular expression: two of them were a third of both (5 of 16 µs
-    -- a job). enqueue_many checks the syntax of the names.
+    -- a job). enqueue_many checks the syntax of the names. Each constraint costs every statement something, whatever is in it.
     constraint job_queue_is_short check (length(queue) between 1 and 100),
     constraint job_task_is_short check (length(task) between 1 and 100),
     constraint job_priority_is_0_to_3 check (priority between 0 and 3),
     constraint job_status_is_known check (status in ('queued', 'running', 'waiting', 'completed', 'dead', 'cancelled')),
-    constraint job_counts_add_up check (attempt >= failures + crashes and failures >= 0 and crashes >= 0 and generation >= 1),
+    -- Below a billion: the next claim adds one, and an overflow there would be every claim's.
+    constraint job_counts_add_up check (
+        attempt >= failures + crashes and failures >= 0 and crashes >= 0 and generation >= 1 and attempt < 1000000000),
+    -- NaN and infinity are positive, too, and a view that makes an interval of one would fail for all jobs: a century is enough.
     constraint job_limits_are_positive check (
-        max_attempts >= 1 and retry_first_seconds >= 0 and retry_max_seconds >= 0 and timeout_seconds > 0),
-    -- No program's calendar ends before that: a job of the year 10000 would break every list that it stands in.
-    constraint job_runs_by_2200 check (
-        run_at < '2201-01-02 00:00Z' and ready_at < '2201-01-02 00:00Z' and expires_at < '2201-01-02 00:00Z'),
+        max_attempts >= 1 and retry_first_seconds >= 0 and retry_max_seconds >= 0 and timeout_seconds > 0 and timeout_seconds <= 3.2e9),
+    -- No program's calendar ends before that: a job of the year 10000, or of infinity, would break every list that it stands in.
+    -- (The other times are not for people to set; all seven of them were 3 % of a job's life.)
+    constraint job_runs_from_1970_to_2200 check (
+        least(run_at, ready_at) >= '1970-01-01 00:00Z' and greatest(run_at, ready_at, expires_at) < '2201-01-02 00:00Z'),
     constraint job_unique_key_is_short check (length(unique_key) between 1 and 200),
     constraint job_running_has_a_worker check (
         case status
@@ -189,6 +193,9 @@ create table esteira.job (
     constraint job_end_has_a_time check ((status in ('completed', 'dead', 'cancelled')) = (finished_at is not null)),
     constraint job_end_has_a_reason check (status not in ('dead', 'cancelled') or reason is not null),
     constraint job_dead_has_an_error check (status <> 'dead' or error is not null),
+    constraint job_error_has_type_and_message check (
+        error is null
+        or coalesce(jsonb_typeof(error -> 'type') = 'string' and jsonb_typeof(error -> 'message') = 'string', false)),
     constraint job_result_is_of_a_completed_job check (status = 'completed' or (result is null and result_error is null)),
     constraint job_progress_is_a_share check (progress between 0 and 1),
     constraint job_metadata_is_an_object check (jsonb_typeof(metadata) = 'object')
@@ -276,7 +283,8 @@ create table esteira.activity (
     progress_message    text,
     current_step        text,
     updated_at          timestamptz not null,
-    cancel_requested_at timestamptz
+    cancel_requested_at timestamptz,
+    constraint activity_times_are_finite check (isfinite(updated_at) and isfinite(cancel_requested_at))
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 -- For the heartbeat, which asks once a second: it holds next to nothing, and progress leaves it alone (HOT).
 create index activity_cancel on esteira.activity (job_id) where cancel_requested_at is not null;
@@ -350,7 +358,10 @@ create table esteira.worker (
     ticked_at    timestamptz not null,
     drain_at     timestamptz,
     stopped_at   timestamptz,
-    lost_at      timestamptz
+    lost_at      timestamptz,
+    -- The tick computes with them, for all workers at once.
+    constraint worker_times_are_finite check (isfinite(started_at) and isfinite(beat_at) and isfinite(ticked_at)),
+    constraint worker_missed_ticks_are_few check (missed_ticks between 0 and 1000000)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
 
 comment on table esteira.worker is 'Workers and their leases. One row a worker, never one a job.';
@@ -409,7 +420,11 @@ create table esteira.task (
     unique_fields       text[],
     unique_on_conflict  text constraint task_unique_on_conflict_is_known check (unique_on_conflict in ('return', 'replace', 'reject')),
     declared_at         timestamptz not null,
-    paused_at           timestamptz
+    paused_at           timestamptz,
+    -- Jobs without a policy of their own have this one: what would break a job's row, or a view, is refused here.
+    constraint task_queue_is_short check (length(queue) between 1 and 100),
+    constraint task_priority_is_0_to_3 check (priority between 0 and 3),
+    constraint task_limits_are_positive check (retry_first_seconds >= 0 and retry_max_seconds >= 0 and timeout_seconds > 0 and timeout_seconds <= 3.2e9)
 );
 -- For claims and enqueues, which ask for the few exceptions: they hold next to nothing.
 create index task_paused on esteira.task (name) where paused_at is not null;
@@ -557,7 +572,9 @@ begin
         coalesce(noted.progress, gone.progress), coalesce(noted.progress_message, gone.progress_message),
         coalesce(noted.current_step, gone.current_step), unique_key, tags, metadata, error, payload
     from gone
-    left join noted on noted.job_id = gone.id;
+    left join noted on noted.job_id = gone.id
+    -- Only where somebody put the job back by hand beside the one that had ended.
+    on conflict do nothing;
 end
 $$;
 comment on function esteira.finish(uuid[], text, text, timestamptz) is
@@ -586,6 +603,7 @@ $$;
 comment on function esteira.requeue(uuid[], timestamptz, timestamptz) is
 'Internal: puts locked running jobs back into their queues, or cancels those that somebody asked to stop. run_at null keeps theirs.';
 
+-- A number that is there already was set back by hand: the queue goes on, with the later evidence.
 create function esteira.record_attempt(ids uuid[], outcome text, error jsonb, traceback text, moment timestamptz) returns void
 language sql
 as $$
@@ -595,6 +613,9 @@ select job.id, job.attempt, record_attempt.outcome,
        record_attempt.traceback, job.worker_id, job.engine, job.started_at, moment
 from esteira.job_live as job
 where job.id = any (record_attempt.ids)
+on conflict (job_id, attempt) do update
+set outcome = excluded.outcome, error = excluded.error, traceback = excluded.traceback, worker_id = excluded.worker_id,
+    engine = excluded.engine, started_at = excluded.started_at, finished_at = excluded.finished_at
 $$;
 comment on function esteira.record_attempt(uuid[], text, jsonb, text, timestamptz) is
 'Internal: notes how the current attempt of each locked job ended.';
@@ -1479,7 +1500,7 @@ begin
     else
         perform esteira.requeue(array[id], moment + pause, moment);
     end if;
-    return (select job.status from esteira.job as job where job.id = fail.id);
+    return (select job.status from esteira.job as job where job.id = fail.id order by job.updated_at desc limit 1);
 end
 $$;
 comment on function esteira.fail is
@@ -1503,7 +1524,7 @@ begin
     end if;
     perform esteira.record_attempt(array[id], 'snoozed', null, null, moment);
     perform esteira.requeue(array[id], moment + delay, moment);
-    return (select job.status from esteira.job as job where job.id = snooze.id);
+    return (select job.status from esteira.job as job where job.id = snooze.id order by job.updated_at desc limit 1);
 end
 $$;
 comment on function esteira.snooze(uuid, integer, interval) is
@@ -2250,7 +2271,7 @@ begin
         return 0;
     end if;
     update esteira.worker as worker
-    set missed_ticks = case when worker.beats > worker.seen_beats then 0 else worker.missed_ticks + 1 end,
+    set missed_ticks = case when worker.beats > worker.seen_beats then 0 else least(worker.missed_ticks + 1, 1000000) end,
         seen_beats = worker.beats,
         ticked_at = moment
     where worker.lost_at is null and worker.stopped_at is null
@@ -2263,6 +2284,14 @@ begin
         when worker.lost_at is null and worker.stopped_at is null then worker.missed_ticks >= lease
         else exists (select from esteira.job_live as job where job.worker_id = worker.id)
     end;
+    -- Nor may a job hang on a worker that nobody knows, because somebody deleted it or wrote another name into the job.
+    select rescued + coalesce(sum(esteira.rescue(unknown.worker_id)), 0) into rescued
+    from (
+        select distinct job.worker_id
+        from esteira.job_live as job
+        where job.worker_id is not null
+          and not exists (select from esteira.worker as worker where worker.id = job.worker_id)
+    ) as unknown;
 
     perform esteira.maintain_partitions();
     perform esteira.expire();

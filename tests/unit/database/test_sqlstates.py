@@ -42,7 +42,7 @@ def postgres(state: str, message: str = "said so") -> BaseException:
         (postgres("42P01"), SchemaMismatch),
         (postgres("3F000"), SchemaMismatch),
         (postgres("42601"), None),
-        (postgres("23505"), None),
+        (postgres("23505"), InvalidInput),
         (asyncpg.InterfaceError("connection is closed"), DatabaseUnavailable),
         (asyncpg.InterfaceError("pool is closing"), DatabaseUnavailable),
         (asyncpg.InterfaceError("the server expects 1 argument"), None),
