@@ -293,6 +293,11 @@ class Client:
         """End the pause of a queue; False if it was not paused."""
         return cast(bool, await self.database.fetchval("select esteira.resume($1)", queue))
 
+    async def keep(self, queue: str, *, finished: Duration | None, dead: Duration | None) -> None:
+        """Say how long completed and cancelled jobs of a queue are kept, and dead ones; None: as all others."""
+        kept = [None if duration is None else to_timedelta(duration) for duration in (finished, dead)]
+        await self.database.fetch("select esteira.set_retention($1, $2, $3)", queue, *kept)
+
     async def purge(self, queue: str) -> int:
         """Cancel all jobs of a queue that do not run; returns how many."""
         purged = batch = await self.database.fetchval("select esteira.purge($1)", queue)

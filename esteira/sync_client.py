@@ -296,6 +296,11 @@ class SyncClient:
         """End the pause of a queue; False if it was not paused."""
         return cast(bool, self.database.fetchval("select esteira.resume($1)", queue))
 
+    def keep(self, queue: str, *, finished: Duration | None, dead: Duration | None) -> None:
+        """Say how long completed and cancelled jobs of a queue are kept, and dead ones; None: as all others."""
+        kept = [None if duration is None else to_timedelta(duration) for duration in (finished, dead)]
+        self.database.fetch("select esteira.set_retention($1, $2, $3)", queue, *kept)
+
     def purge(self, queue: str) -> int:
         """Cancel all jobs of a queue that do not run; returns how many."""
         purged = batch = self.database.fetchval("select esteira.purge($1)", queue)
