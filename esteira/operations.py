@@ -10,6 +10,7 @@ from uuid import UUID
 from esteira import lists, queries
 from esteira.acted import Acted
 from esteira.database import Database
+from esteira.durations import Duration, to_timedelta
 from esteira.encoding import decode
 from esteira.errors import UnknownTask
 from esteira.lists import JobFilter
@@ -76,6 +77,11 @@ class Operations:
     async def resume(self, queue: str) -> bool:
         """End the pause of a queue; False if it was not paused."""
         return cast(bool, await self.database.fetchval("select esteira.resume($1)", queue))
+
+    async def keep(self, queue: str, *, finished: Duration | None, dead: Duration | None) -> None:
+        """Say how long completed and cancelled jobs of a queue are kept, and dead ones; None: as all others."""
+        kept = [None if duration is None else to_timedelta(duration) for duration in (finished, dead)]
+        await self.database.fetch("select esteira.set_retention($1, $2, $3)", queue, *kept)
 
     async def purge(self, queue: str) -> int:
         """Cancel all jobs of a queue that do not run; returns how many."""

@@ -12,7 +12,10 @@ from esteira.job import Priority
 
 
 class Queue(BaseModel):
-    """How deep a queue is. Ages are seconds."""
+    """How deep a queue is, and what is set for it. Ages are seconds.
+
+    keep_finished_seconds, keep_dead_seconds: how long its ended jobs are kept; None: as all others.
+    """
 
     queue: str
     ready: int
@@ -24,6 +27,8 @@ class Queue(BaseModel):
     oldest_ready_at: datetime | None
     oldest_ready_age_seconds: float | None
     workers: int
+    keep_finished_seconds: float | None
+    keep_dead_seconds: float | None
 
 
 class DeclaredTask(BaseModel):

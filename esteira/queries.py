@@ -50,7 +50,9 @@ from esteira.attempt where job_id = $1 order by attempt
 """
 QUEUES = """
 select queue, ready, scheduled, running, waiting, dead, paused_at, oldest_ready_at,
-       extract(epoch from oldest_ready_age)::float8 as oldest_ready_age_seconds, workers
+       extract(epoch from oldest_ready_age)::float8 as oldest_ready_age_seconds, workers,
+       extract(epoch from keep_finished)::float8 as keep_finished_seconds,
+       extract(epoch from keep_dead)::float8 as keep_dead_seconds
 from esteira.queue_stats
 """
 QUEUE = f"{QUEUES} where queue = $1"

@@ -126,8 +126,11 @@ QUEUE: dict[str, Any] = {
     "oldest_ready_at": "2026-03-01T09:00:11Z",
     "oldest_ready_age_seconds": 1.2,
     "workers": 1,
+    "keep_finished_seconds": None,
+    "keep_dead_seconds": None,
 }
 QUEUES = {"items": [QUEUE]}
+KEPT_QUEUE = {**QUEUE, "keep_finished_seconds": 86400.0}
 PAUSED_QUEUE = {**QUEUE, "paused_at": "2026-03-01T09:00:12Z"}
 PURGED = {"purged": 3}
 TASK: dict[str, Any] = {

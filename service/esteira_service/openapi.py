@@ -14,7 +14,7 @@ from esteira_service.changes import JobChange
 from esteira_service.exposure import NO_AUTHENTICATION
 from esteira_service.filters import ManyRequest
 from esteira_service.problems import KINDS, MEDIA_TYPE, Problem, phrase
-from esteira_service.requests import BatchRequest, JobRequest
+from esteira_service.requests import BatchRequest, JobRequest, QueueSettings
 
 DESCRIPTION = f"""\
 A durable task queue on PostgreSQL alone: post a job, get its id at once, ask how it is.
@@ -25,6 +25,8 @@ Every error is `application/problem+json` (RFC 9457) with a `code` that stays th
 Fields and parameters that this version does not know are refused, not ignored.
 """
 
+# The problems of every route that reads a body.
+BODY = ("MALFORMED_JSON", "REQUEST_TIMEOUT", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "INVALID_INPUT")
 _REF = "#/components/schemas/{model}"
 
 
@@ -85,6 +87,7 @@ def add_schemas(app: FastAPI) -> None:
                     (BatchRequest, "validation"),
                     (JobChange, "validation"),
                     (ManyRequest, "validation"),
+                    (QueueSettings, "validation"),
                     (Problem, "serialization"),
                 ],
                 ref_template=_REF,

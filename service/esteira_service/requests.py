@@ -17,8 +17,11 @@ CENTURY_SECONDS = 3_155_760_000
 LAST_YEAR = 2200
 MAX_KEY = 255
 # The database has the last word: which letters and digits there are depends on its locale.
-Name = Annotated[str, Field(pattern=r"^\w[\w.:/-]{0,99}$")]
+NAME = r"^\w[\w.:/-]{0,99}$"
+Name = Annotated[str, Field(pattern=NAME)]
 Seconds = Annotated[float, Field(ge=0, le=CENTURY_SECONDS, allow_inf_nan=False)]
+
+Kept = Annotated[float, Field(ge=1, le=CENTURY_SECONDS, allow_inf_nan=False)]
 
 
 def _in_time(value: datetime) -> datetime:
@@ -118,6 +121,21 @@ class BatchRequest(BaseModel):
 
     jobs: list[JobRequest] = Field(max_length=10_000)
     atomic: bool = Field(False, description="All of them, or none.")
+
+
+class QueueSettings(BaseModel):
+    """What is set for a queue; it takes the place of all that was set before."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"examples": [{"keep_finished_seconds": 86400}]}
+    )
+
+    keep_finished_seconds: Kept | None = Field(
+        None, description="How long completed and cancelled jobs are kept; left out or null: as in all other queues."
+    )
+    keep_dead_seconds: Kept | None = Field(
+        None, description="How long dead jobs are kept; left out or null: as in all other queues."
+    )
 
 
 def _timedelta(seconds: float | None) -> timedelta | None:

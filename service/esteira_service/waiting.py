@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from esteira.client import Client
-from esteira.errors import JobNotFound
 from esteira.job import Job
 
 TICK_SECONDS = 0.05
@@ -76,7 +75,7 @@ class Hub:
         for waiter in ready:
             job = jobs.get(waiter.job_id)
             if job is None:
-                _settle(waiter, JobNotFound(f"no job {waiter.job_id}"))
+                _settle(waiter, await self._client.missing(waiter.job_id))
             elif job.done or waiter.deadline <= now or self._released:
                 _settle(waiter, job)
 

@@ -61,6 +61,31 @@ async def test_a_result_that_could_not_be_stored_is_a_warning(
     assert shown["warnings"] == [{"code": "RESULT_NOT_STORED", "detail": "too deep"}]
 
 
+async def test_a_job_that_has_not_changed_is_a_304(http: httpx.AsyncClient, state: State, job: UUID) -> None:
+    tag = (await http.get(f"/v1/jobs/{job}")).headers["etag"]
+    for query in ("", "?wait=0.1"):
+        answer = await http.get(f"/v1/jobs/{job}{query}", headers={"If-None-Match": tag})
+        assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", tag)
+    await state.client.edit(job, tags=["new"])
+    answer = await http.get(f"/v1/jobs/{job}", headers={"If-None-Match": tag})
+    assert (answer.status_code, answer.json()["tags"]) == (200, ["new"])
+
+
+async def test_no_two_answers_to_who_polls_are_the_same(http: httpx.AsyncClient, job: UUID) -> None:
+    first, second = [await http.get(f"/v1/jobs/{job}?poll=1", headers={"If-None-Match": "*"}) for _ in range(2)]
+    assert first.status_code == 200
+    assert "etag" not in first.headers
+    assert first.json()["observed_at"] < second.json()["observed_at"]
+    assert first.json().keys() - (await http.get(f"/v1/jobs/{job}")).json().keys() == {"observed_at"}
+
+
+async def test_a_job_that_retention_removed_is_gone(http: httpx.AsyncClient) -> None:
+    # Its id says that it was made in the year 2020.
+    for path in ("", "?wait=0.1", "/result", "/steps"):
+        answer = await http.get(f"/v1/jobs/016f5e66-e800-7000-8000-000000000000{path}")
+        assert (answer.status_code, answer.json()["code"]) == (410, "JOB_GONE")
+
+
 async def test_steps_are_shown_with_their_results(http: httpx.AsyncClient, worker: FakeWorker, job: UUID) -> None:
     assert (await http.get(f"/v1/jobs/{job}/steps")).json() == {"items": []}
     await worker.claim()
@@ -118,9 +143,9 @@ async def test_a_queued_job_cannot_be_retried(http: httpx.AsyncClient, job: UUID
     assert (answer.status_code, answer.json()["code"]) == (409, "ILLEGAL_TRANSITION")
 
 
-@pytest.mark.parametrize("route", ["", "/steps", "/attempts", "/explain", "/cancel", "/retry"])
+@pytest.mark.parametrize("route", ["", "/result", "/steps", "/attempts", "/explain", "/cancel", "/retry", "/discard"])
 async def test_an_id_that_no_job_has_is_a_404_and_no_uuid_a_422(http: httpx.AsyncClient, route: str) -> None:
-    method = "POST" if route in ("/cancel", "/retry") else "GET"
+    method = "POST" if route in ("/cancel", "/retry", "/discard") else "GET"
     unknown = uuid4()
     answer = await http.request(method, f"/v1/jobs/{unknown}{route}")
     assert (answer.status_code, answer.json()["code"]) == (404, "JOB_NOT_FOUND")

@@ -86,7 +86,7 @@ def test_the_routes_are_those_of_the_interface(document: dict[str, Any]) -> None
         "get /v1/jobs/{job_id}/attempts", "get /v1/jobs/{job_id}/explain", "post /v1/jobs/{job_id}/cancel",
         "post /v1/jobs/{job_id}/retry", "post /v1/jobs/{job_id}/discard", "get /v1/jobs/{job_id}/result",
         "patch /v1/jobs/{job_id}", "delete /v1/jobs/{job_id}", "post /v1/jobs/cancel", "post /v1/jobs/retry",
-        "post /v1/jobs/discard", "get /v1/queues", "get /v1/queues/{queue}", "post /v1/queues/{queue}/pause",
+        "post /v1/jobs/discard", "get /v1/queues", "get /v1/queues/{queue}", "put /v1/queues/{queue}", "post /v1/queues/{queue}/pause",
         "post /v1/queues/{queue}/resume", "post /v1/queues/{queue}/purge", "get /v1/tasks", "get /v1/tasks/{task}",
         "post /v1/tasks/{task}/pause", "post /v1/tasks/{task}/resume", "get /v1/workers",
         "post /v1/workers/{worker_id}/drain", "get /v1/stats", "get /livez", "get /readyz",

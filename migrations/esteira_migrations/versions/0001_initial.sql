@@ -2594,11 +2594,13 @@ select
     name.queue,
     coalesce(live.ready, 0) as ready, coalesce(live.scheduled, 0) as scheduled, coalesce(live.running, 0) as running,
     coalesce(live.waiting, 0) as waiting, coalesce(dead.dead, 0) as dead,
-    (select queue.paused_at from esteira.queue as queue where queue.name = name.queue) as paused_at,
+    setting.paused_at,
     live.oldest_ready_at, esteira.now() - live.oldest_ready_at as oldest_ready_age,
     (select count(*) from esteira.worker_status as worker
-     where worker.state = 'alive' and (worker.queues is null or name.queue = any (worker.queues))) as workers
+     where worker.state = 'alive' and (worker.queues is null or name.queue = any (worker.queues))) as workers,
+    setting.keep_finished, setting.keep_dead
 from name
+left join esteira.queue as setting on setting.name = name.queue
 left join live on live.queue = name.queue
 left join dead on dead.queue = name.queue
 order by name.queue;

@@ -23,7 +23,7 @@ _CANCELS = {
     202: openapi.answer("It is running, and was asked to stop.", examples.STOPPING, model=JobView),
     **openapi.problems("JOB_NOT_FOUND", "JOB_GONE", "ILLEGAL_TRANSITION", "INVALID_INPUT"),
 }
-_MANY = openapi.problems("MALFORMED_JSON", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "INVALID_INPUT")
+_MANY = openapi.problems(*openapi.BODY)
 _WHICH = openapi.body_of(ManyRequest)
 
 

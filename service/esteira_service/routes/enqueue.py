@@ -18,7 +18,7 @@ from esteira_service.state import state_of
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
 
-_BODY = ("MALFORMED_JSON", "REQUEST_TIMEOUT", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "INVALID_INPUT")
+
 _KEYS = ("IDEMPOTENCY_IN_FLIGHT", "UNIQUE_IN_FLIGHT", "UNIQUE_CONFLICT", "JOB_GONE", "IDEMPOTENCY_MISMATCH")
 _REPLAYED = "`true` if an earlier request with the same idempotency key made the job."
 
@@ -43,7 +43,7 @@ _REPLAYED = "`true` if an earlier request with the same idempotency key made the
                 "Idempotency-Replayed": _REPLAYED,
             },
         ),
-        **openapi.problems(*_BODY, *_KEYS),
+        **openapi.problems(*openapi.BODY, *_KEYS),
     },
     openapi_extra={**openapi.body_of(JobRequest), **openapi.header("Idempotency-Key", "As `idempotency_key`.")},
 )
@@ -68,7 +68,7 @@ async def create_job(request: Request, wait: Wait = 0) -> Json:
     response_model=BatchView,
     responses={
         200: openapi.answer("What became of each job, in their order; with `atomic`, all are stored.", examples.BATCH),
-        **openapi.problems(*_BODY, *_KEYS[:3], "IDEMPOTENCY_MISMATCH"),
+        **openapi.problems(*openapi.BODY, *_KEYS[:3], "IDEMPOTENCY_MISMATCH"),
     },
     openapi_extra=openapi.body_of(BatchRequest),
 )
