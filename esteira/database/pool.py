@@ -172,8 +172,13 @@ class Database:
                 raise
             self.pooled = True
             return None
-        if self.pooled is None:
-            self.pooled = await is_pooled(connection)
+        try:
+            if self.pooled is None:
+                self.pooled = await is_pooled(connection)
+        except BaseException:
+            # Cancelled meanwhile, for one: it would be nobody's.
+            connection.terminate()
+            raise
         if self.pooled:
             connection.terminate()
             return None

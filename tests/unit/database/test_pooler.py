@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 import structlog
 
@@ -81,6 +82,25 @@ async def test_nobody_listens_through_it(pooled_url: str) -> None:
     assert [entry["event"] for entry in logs] == ["wakeups_off"]
     assert heard == []
     await database.close()
+
+
+async def test_a_connection_that_is_given_up_while_it_is_looked_at_is_closed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: asyncio.Future[asyncpg.Connection] = asyncio.get_running_loop().create_future()
+
+    async def look(connection: asyncpg.Connection) -> bool:
+        looked_at.set_result(connection)
+        await asyncio.Event().wait()
+        return False
+
+    monkeypatch.setattr("esteira.database.pool.is_pooled", look)
+    connecting = asyncio.create_task(database.connect())
+    connection = await looked_at
+    connecting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await connecting
+    assert connection.is_closed()
 
 
 async def test_without_one_nothing_is_pooled(database: Database) -> None:
