@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -84,7 +85,7 @@ async def test_a_database_that_does_not_answer_is_a_503_in_time(
 async def test_a_service_that_others_can_reach_says_that_it_has_no_authentication(
     app: FastAPI, http: httpx.AsyncClient, state: State, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exposed = state.__class__(settings.model_copy(update={"host": "0.0.0.0"}), state.client, state.coalescer, state.hub)
+    exposed = replace(state, settings=settings.model_copy(update={"host": "0.0.0.0"}))
     monkeypatch.setattr(app.state, "esteira", exposed)
     [warning] = (await http.get("/readyz")).json()["warnings"]
     assert warning["code"] == "NO_AUTHENTICATION"

@@ -44,7 +44,7 @@ async def test_a_database_that_is_away_is_a_503_that_tells_no_secrets(
     async def away(*_: Any) -> None:
         raise DatabaseUnavailable("connection to 10.0.0.7 as esteira refused")
 
-    monkeypatch.setattr(state.client, "enqueue_many", away)
+    monkeypatch.setattr(state.client, "enqueue_each", away)
     answer = await http.post("/v1/jobs", json={"task": "a.b"})
     check(answer, 503, "DATABASE_UNAVAILABLE")
     assert answer.headers["retry-after"] == "2"
