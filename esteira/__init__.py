@@ -28,9 +28,9 @@ from esteira.errors import (
 )
 from esteira.handle import Handle
 from esteira.job import Job
+from esteira.lists import JobFilter, Page
 from esteira.new_job import Enqueued, NewJob
 from esteira.outcomes import Fail, Snooze
-from esteira.queries import JobFilter, Page
 from esteira.retry import Retry
 from esteira.sync_client import SyncClient
 from esteira.sync_context import SyncContext, SyncTransaction

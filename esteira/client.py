@@ -11,16 +11,16 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from esteira import queries
+from esteira import lists, queries
 from esteira.database import CallersConnection, Database, Row, fetch_with
 from esteira.durations import Duration, to_timedelta
 from esteira.encoding import decode, encode
 from esteira.errors import JobNotFound
 from esteira.handle import Handle
 from esteira.job import FINAL, Attempt, Explanation, Job, Priority, Step
+from esteira.lists import JobFilter, Page
 from esteira.new_job import ENQUEUE, NOTIFY, Enqueued, NewJob, columns
 from esteira.operations import PATIENCE_SECONDS, Operations
-from esteira.queries import JobFilter, Page
 from esteira.schema import check_schema
 from esteira.settings import read_settings
 
@@ -139,7 +139,7 @@ class Client(Operations):
 
     async def jobs(self, wanted: JobFilter | None = None, page: Page | None = None) -> list[Job]:
         """Return a page of jobs, by default the newest 50, without payloads and results."""
-        query = queries.jobs(wanted or JobFilter(), page or Page())
+        query = lists.jobs(wanted or JobFilter(), page or Page())
         rows = await self.database.fetch(query, patience=PATIENCE_SECONDS)
         return [Job.from_row(dict(row)) for row in rows]
 
@@ -147,8 +147,8 @@ class Client(Operations):
         """Count jobs. An estimate is the planner's: quick where counting would read all of history."""
         wanted = wanted or JobFilter()
         if estimate:
-            return await self.database.estimate(queries.job_ids(wanted), patience=PATIENCE_SECONDS)
-        return int(await self.database.fetchval(queries.count(wanted), patience=PATIENCE_SECONDS))
+            return await self.database.estimate(lists.job_ids(wanted), patience=PATIENCE_SECONDS)
+        return int(await self.database.fetchval(lists.count(wanted), patience=PATIENCE_SECONDS))
 
     async def wait(self, job_id: UUID, *, timeout: Duration | None = None) -> Job:  # noqa: ASYNC109 - a deadline that answers
         """Return the job once it has ended, or as it is when `timeout` is over."""

@@ -7,14 +7,14 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from esteira import queries
+from esteira import lists, queries
 from esteira.acted import Acted
 from esteira.database import Database
 from esteira.encoding import decode
 from esteira.errors import UnknownTask
+from esteira.lists import JobFilter
 from esteira.notifier import Notifier
 from esteira.overview import DeclaredTask, Ended, Queue, Totals, Worker
-from esteira.queries import JobFilter
 
 # Reads may happen twice, so a short absence of the database (a restart, a failover) is waited out.
 PATIENCE_SECONDS = 5.0
@@ -56,7 +56,7 @@ class Operations:
         return replace(acted, changed=len(await self.database.fetch("select esteira.discard_many($1)", ids)))
 
     async def _chosen(self, wanted: JobFilter, limit: int) -> tuple[list[UUID], Acted]:
-        rows = await self.database.fetch(queries.oldest_ids(wanted, limit + 1), patience=PATIENCE_SECONDS)
+        rows = await self.database.fetch(lists.oldest_ids(wanted, limit + 1), patience=PATIENCE_SECONDS)
         ids = [row["id"] for row in rows[:limit]]
         return ids, Acted(matched=len(ids), more=len(rows) > limit)
 

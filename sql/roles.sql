@@ -91,7 +91,8 @@ begin
     -- By name, since the arguments of some are many and may grow.
     for given in
         select * from (values
-            ('esteira_reader', array['explain', 'missing', 'now', 'priority_name', 'ready_queues', 'uuid7_at', 'uuid7_time']),
+            ('esteira_reader', array[
+                'explain', 'id_from', 'id_until', 'missing', 'now', 'priority_name', 'ready_queues', 'uuid7_at', 'uuid7_time']),
             ('esteira_service', array[
                 'enqueue', 'enqueue_many', 'notify_workers', 'edit', 'cancel', 'cancel_many', 'retry', 'retry_many', 'discard',
                 'discard_many', 'pause', 'resume', 'pause_task', 'resume_task', 'purge', 'drain', 'set_retention']),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from esteira.cli.report import JobReport
     from esteira.client import Client
     from esteira.job import Job
-    from esteira.queries import JobFilter, Page
+    from esteira.lists import JobFilter, Page
 
 Watch = Annotated[bool, option("Show it live.", "--watch", "-w")]
 
@@ -62,7 +62,7 @@ def jobs(
     `esteira jobs --status queued,waiting` lists what is pending.
     With --watch --json each job that is new on the list, or has changed, is a line.
     """
-    from esteira.queries import Page
+    from esteira.lists import Page
 
     page = Page(sort=sort, limit=limit)
     if count:

@@ -6,6 +6,7 @@ Neither needs a network or a database: the catalogue is read from an embedded Po
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,7 +36,8 @@ def build() -> int:
 
 
 def serve(address: str) -> int:
-    """Show the site and follow changes to what people write, until Ctrl-C."""
+    """Show the site and follow changes to what people write, until Ctrl-C or SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with subprocess.Popen([ZENSICAL, "serve", "--dev-addr", address], cwd=ROOT) as server:
         seen = newest()
         try:
@@ -45,8 +47,10 @@ def serve(address: str) -> int:
                     seen = newest()
                     write_pages(PAGES)
         except KeyboardInterrupt:
+            pass
+        finally:
             server.terminate()
-        return server.wait()
+    return 0
 
 
 def newest() -> float:

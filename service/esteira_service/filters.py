@@ -11,7 +11,7 @@ from fastapi import Request
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from esteira.job import Status
-from esteira.queries import JobFilter
+from esteira.lists import JobFilter
 from esteira_service.problems import InputError, invalid
 
 METADATA = "metadata."

@@ -97,6 +97,12 @@ create unique index job_live_unique on esteira.job_live (task, unique_key) where
 create index job_live_expires on esteira.job_live (expires_at) where expires_at is not null and attempt = 0;
 -- For retention, lists by the time of the end, and statistics; make_day gives one to each day.
 create index job_dead_age on esteira.job_dead (finished_at, queue);
+-- What lists search, as make_day explains.
+create index job_dead_rare on esteira.job_dead using brin (
+    queue text_bloom_ops (n_distinct_per_range = 200), task text_bloom_ops (n_distinct_per_range = 200),
+    worker_id uuid_bloom_ops (n_distinct_per_range = 100)) with (pages_per_range = 32, autosummarize = on);
+create index job_dead_tags on esteira.job_dead using gin (tags) where tags <> '{}';
+create index job_dead_metadata on esteira.job_dead using gin (metadata jsonb_path_ops) where metadata <> '{}';
 
 comment on table esteira.job is 'Every job there is. Read it through the view esteira.jobs; change it through the verbs.';
 comment on table esteira.job_live is 'Jobs that are queued, running or waiting.';

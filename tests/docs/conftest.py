@@ -33,8 +33,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]
 
 
 @pytest.fixture(scope="session")
-def environment(postgres_bin: Path) -> dict[str, str]:
-    """What a reader's shell knows: the programs, and the service's port."""
+def environment(postgres_bin: Path, postgres_server: PostgresServer) -> dict[str, str]:
+    """What a reader's shell knows: the programs, the service's port, and a server for tests."""
     bare = {name: value for name, value in os.environ.items() if not name.startswith(("ESTEIRA_", "PYTEST_", "PG"))}
     path = os.pathsep.join([str(Path(sys.executable).parent), str(postgres_bin), os.environ["PATH"]])
     port = str(free_port())
@@ -42,6 +42,7 @@ def environment(postgres_bin: Path) -> dict[str, str]:
         **bare,
         "PATH": path,
         "ESTEIRA_PORT": port,
+        "ESTEIRA_TEST_DATABASE_URL": postgres_server.admin_url,
         "PGTZ": "UTC",
         "NO_PROXY": "127.0.0.1",
         "no_proxy": "127.0.0.1",

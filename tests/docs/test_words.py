@@ -8,10 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 import esteira
-from esteira.cli.exits import MEANINGS
 from scripts.docs.cli import commands
 from scripts.docs.sql import Catalogue, read_catalogue
-from tests.docs.blocks import ROOT, page_names
+from tests.docs.blocks import ROOT, files, page_names
 from tests.postgres import PostgresServer
 
 COMMAND = re.compile(r"(?<![\w/.-])(?<!from )esteira ([a-z]+)([^|>\n`;)]*)")
@@ -56,11 +55,17 @@ def test_names_in_the_schema_or_the_package_exist(page: str, catalogue: Catalogu
     assert named - known == set()
 
 
-def test_every_command_and_every_exit_code_is_on_the_page_of_the_command_line() -> None:
+def test_every_command_is_on_the_page_of_the_command_line() -> None:
     text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     assert [name for name in commands() if not re.search(rf"`{name}\b|esteira {name}\b", text)] == []
-    rows = re.findall(r"^\| (\d+) \| (.*) \|$", text, re.MULTILINE)
-    assert rows == [(str(number.value), meaning) for number, meaning in MEANINGS.items()]
+
+
+def test_every_task_of_the_guide_is_enqueued_by_one_of_its_programs() -> None:
+    written = files("docs/tasks.md")
+    declared = re.findall(r"^@app\.task\([^@]*?^(?:async )?def (\w+)", written["guide.py"], re.DOTALL | re.MULTILINE)
+    asked = written["enqueue.py"] + written["plain.py"]
+    assert declared
+    assert [task for task in declared if not re.search(rf"\b{task}\.enqueue|\"guide\.{task}\"", asked)] == []
 
 
 def test_every_code_of_explain_is_on_the_page_of_operations(catalogue: Catalogue) -> None:

@@ -17,5 +17,16 @@ def test_every_verb_and_view_is_in_the_readme(run_psql: object, database_url: st
         " union select relname from pg_class where relnamespace = 'esteira'::regnamespace and relkind = 'v'",
     ).split()
     text = README.read_text(encoding="utf-8")
-    helpers = {"backoff", "make_day", "now", "priority_name", "priority_number", "uuid7", "uuid7_at", "uuid7_time"}
+    helpers = {
+        "backoff",
+        "id_from",
+        "id_until",
+        "make_day",
+        "now",
+        "priority_name",
+        "priority_number",
+        "uuid7",
+        "uuid7_at",
+        "uuid7_time",
+    }
     assert [name for name in names if f"`{name}`" not in text and name not in helpers] == []

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
-from esteira.queries import BODIES, JobFilter, Page, Sort
+from esteira.lists import JobFilter, Page, Sort
+from esteira.queries import BODIES
 from esteira_service import examples, openapi
 from esteira_service.cursor import read_cursor, write_cursor
 from esteira_service.filters import METADATA, Time, read_choices, read_metadata, read_statuses

@@ -9,7 +9,7 @@ import pytest
 
 from esteira.database import Database
 from esteira.errors import ConfigurationError, DatabaseUnavailable, IllegalTransition, InvalidInput, JobNotFound
-from esteira.queries import JobFilter, Page, jobs
+from esteira.lists import JobFilter, Page, jobs
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Belt

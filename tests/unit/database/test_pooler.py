@@ -55,7 +55,7 @@ async def test_a_lent_connection_does_not_touch_the_session_of_the_next(pooled_u
 def test_plain_connections_notice_it_too(pooled_url: str) -> None:
     databases = [SyncDatabase(pooled_url, session_name=f"esteira/w/{number}", size=1) for number in range(2)]
     for database in databases * 10:  # psycopg prepares what it has seen five times
-        assert database.fetchval("select 1 + %s", 1) == 2
+        assert database.fetchval("select 1 + $1", 1) == 2
     for number, database in enumerate(databases):
         with database.transaction() as connection:
             row = connection.execute("select current_setting('application_name')").fetchone()

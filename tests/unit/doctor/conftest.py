@@ -12,9 +12,12 @@ import pytest_asyncio
 
 from esteira.doctor.site import Site
 from esteira.settings import Settings
+from tests.roles import account, as_account
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+
+    from tests.postgres import PostgresServer
 
 DECLARED = {
     "version": 1, "queue": "default", "priority": "normal", "max_attempts": 3, "retry_first_seconds": 5,
@@ -55,13 +58,10 @@ def register(sql: Callable[..., Any]) -> Callable[..., UUID]:
 
 
 @pytest.fixture
-def ordinary_role(database_url: str, sql: Callable[..., Any]) -> Iterator[str]:
+def ordinary_role(database_url: str, postgres_server: PostgresServer) -> Iterator[str]:
     """The test's database as a role with no rights but to connect sees it."""
-    from urllib.parse import urlsplit
-
-    name = f"ordinary_{uuid4().hex}"
-    sql(f"create role {name} login password 'secret'")
-    address = urlsplit(database_url)
-    yield address._replace(netloc=f"{name}:secret@{address.netloc.rpartition('@')[2]}").geturl()
-    sql(f"drop owned by {name}")
-    sql(f"drop role {name}")
+    with account(postgres_server.admin_url) as (name, password):
+        yield as_account(database_url, name, password)
+        # What it was given in this database would keep it from being dropped.
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute(f'drop owned by "{name}"'.encode())
