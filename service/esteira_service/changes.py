@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from esteira.encoding import encode
 from esteira.job import Priority
 from esteira_service.filters import Time
 from esteira_service.requests import Moment, Name
+
+
+def _left_out() -> Any:
+    """Make what nobody reads: a field that is left out. Null is not that, and is refused; nobody has to guess."""
 
 
 class JobChange(BaseModel):
@@ -20,25 +23,19 @@ class JobChange(BaseModel):
         extra="forbid", strict=True, json_schema_extra={"minProperties": 1, "examples": [{"priority": "high"}]}
     )
 
-    priority: Priority | SkipJsonSchema[None] = Field(None, description="Before it runs, or runs again.")
-    queue: Name | SkipJsonSchema[None] = Field(None, description="Before it runs, or runs again.")
-    run_at: Moment | SkipJsonSchema[None] = Field(
-        None, description="Not before this time; before it runs, or runs again. Up to the year 2200."
+    priority: Priority = Field(default_factory=_left_out, description="Before it runs, or runs again.")
+    queue: Name = Field(default_factory=_left_out, description="Before it runs, or runs again.")
+    run_at: Moment = Field(
+        default_factory=_left_out,
+        description="Not before this time; before it runs, or runs again. Up to the year 2200.",
     )
-    tags: list[str] | SkipJsonSchema[None] = Field(None, description="At any time.")
-    metadata: dict[str, Any] | SkipJsonSchema[None] = Field(None, description="At any time.")
-    payload: Any = Field(None, description="Before its first attempt; nested at most 100 deep.")
-    unchanged_since: Time | SkipJsonSchema[None] = Field(
-        None, description="Only if the job's `updated_at` is still this: what If-Match says, for who cannot send it."
+    tags: list[str] = Field(default_factory=_left_out, description="At any time.")
+    metadata: dict[str, Any] = Field(default_factory=_left_out, description="At any time.")
+    payload: Any = Field(default_factory=_left_out, description="Before its first attempt; nested at most 100 deep.")
+    unchanged_since: Time = Field(
+        default_factory=_left_out,
+        description="Only if the job's `updated_at` is still this: what If-Match says, for who cannot send it.",
     )
-
-    @field_validator("priority", "queue", "run_at", "tags", "metadata", "unchanged_since", mode="before")
-    @classmethod
-    def _given(cls, value: object) -> object:
-        # Null might mean "as it is" or "none": nobody has to guess.
-        if value is None:
-            raise ValueError("give a value, or leave the field out")
-        return value
 
     @model_validator(mode="after")
     def _something(self) -> Self:

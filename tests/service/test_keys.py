@@ -147,7 +147,7 @@ async def test_a_key_in_flight_elsewhere_is_a_409_and_delays_nobody_else(
         await db.execute(f"select esteira.enqueue('a.b', $1, {name} => 'k', notify => false)", '{"n": 1}')
         held = [asyncio.create_task(post(http, **fields)) for _ in range(20)]
         await asyncio.sleep(0)
-        others = await asyncio.gather(*(post(http, query="", **{name: str(n)}) for n in range(20)), post(http))
+        others = await asyncio.gather(*(post(http, **{name: str(n)}) for n in range(5)), post(http))
         assert {answer.status_code for answer in others} == {202}
         assert not any(one.done() for one in held)
         for answer in await asyncio.gather(*held):

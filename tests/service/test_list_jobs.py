@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
@@ -47,6 +47,130 @@ async def test_filters_narrow_the_list(http: httpx.AsyncClient, worker: FakeWork
     assert await ids(http, "?queue=other") == [other_queue]
     assert await ids(http, "?task=c.d") == [other_task]
     assert await ids(http, "?queue=nobody's") == []
+
+
+async def test_tags_and_metadata_are_all_asked_for(http: httpx.AsyncClient) -> None:
+    both = await enqueue(http, tags=["a", "b"], metadata={"n": 1, "s": "x", "t": True})
+    one = await enqueue(http, tags=["a"], metadata={"n": "1", "s.t": None})
+    await enqueue(http)
+    assert await ids(http, "?tag=a") == [one, both]
+    assert await ids(http, "?tag=a&tag=b") == [both]
+    assert await ids(http, "?metadata.n=1") == [one, both]
+    assert await ids(http, "?metadata.n=1&metadata.s=x") == [both]
+    assert await ids(http, "?metadata.t=true&tag=b") == [both]
+    assert await ids(http, "?metadata.s.t=null") == [one]
+    assert await ids(http, "?metadata.n=2") == []
+
+
+async def test_the_worker_finds_what_it_runs_and_ran(http: httpx.AsyncClient, worker: FakeWorker) -> None:
+    ran, runs, _ = [await enqueue(http) for _ in range(3)]
+    await worker.run()
+    await worker.claim()
+    assert await ids(http, f"?worker={worker.id}") == [runs, ran]
+    assert await ids(http, f"?worker={runs}") == []
+
+
+async def test_times_of_creation_and_end_bound_the_list(http: httpx.AsyncClient, worker: FakeWorker) -> None:
+    first, second = [await enqueue(http) for _ in range(2)]
+    await worker.run()
+    seen = {job["id"]: job for job in (await http.get("/v1/jobs")).json()["items"]}
+    between = quote(seen[second]["created_at"])
+    assert await ids(http, f"?created_after={between}") == [second]
+    assert await ids(http, f"?created_before={between}") == [first]
+    ended = quote(seen[first]["finished_at"])
+    assert await ids(http, f"?finished_after={ended}") == [first]
+    assert await ids(http, f"?finished_before={ended}") == []
+    assert await ids(http, "?created_after=2150-01-01T00:00:00Z") == []
+    assert await ids(http, "?created_before=2026-01-01T00:00:00-03:00") == []
+
+
+async def test_a_fake_clock_moves_the_times_that_lists_know(
+    http: httpx.AsyncClient, state: State, clock: Clock
+) -> None:
+    await state.client.database.close()
+    await clock.advance(seconds=10**8)
+    job = await enqueue(http)
+    created = quote((await http.get(f"/v1/jobs/{job}")).json()["created_at"])
+    assert await ids(http, f"?created_after={created}") == [job]
+    assert await ids(http, f"?created_before={created}") == []
+
+
+@pytest.mark.parametrize("sort", ["created_at", "-created_at", "finished_at", "-finished_at"])
+@pytest.mark.parametrize("query", ["", "&task=a.b", "&queue=default&status=completed"])
+async def test_every_order_goes_on_over_pages(
+    http: httpx.AsyncClient, worker: FakeWorker, sort: str, query: str
+) -> None:
+    made = [await enqueue(http) for _ in range(7)]
+    jobs = await worker.claim(wanted=7)
+    ended = [job for job in made if job not in (made[1], made[4])][::-1]
+    for job in ended:
+        await worker.complete(next(claimed for claimed in jobs if str(claimed["id"]) == job))
+    live_too = "finished" not in sort and "status" not in query
+    expected = made if live_too else ended if "finished" in sort else ended[::-1]
+    seen: list[str] = []
+    path: str | None = f"/v1/jobs?sort={sort}{query}&limit=2"
+    while path:
+        answer = await http.get(path)
+        assert answer.status_code == 200, answer.text
+        seen += [job["id"] for job in answer.json()["items"]]
+        path = answer.links.get("next", {}).get("url")
+    assert seen == (expected[::-1] if sort.startswith("-") else expected)
+
+
+async def test_few_among_many_are_found_behind_the_nearest(
+    http: httpx.AsyncClient, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("esteira.lists.NEAREST", 3)
+    far = [await enqueue(http, tags=["t"]) for _ in range(3)]
+    for _ in range(4):
+        await enqueue(http)
+    near = await enqueue(http, tags=["t"])
+    wanted = [near, *far[::-1]]
+    assert await ids(http, "?tag=t") == wanted
+    assert await ids(http, "?tag=t&limit=2") == wanted[:2]
+    assert await ids(http, "?tag=t&limit=2&offset=1") == wanted[1:3]
+    assert await ids(http, "?tag=t&sort=created_at&offset=3") == wanted[:1]
+
+
+async def test_the_total_is_counted_if_it_is_asked_for(http: httpx.AsyncClient) -> None:
+    for _ in range(3):
+        await enqueue(http)
+    assert "total" not in (await http.get("/v1/jobs?count=none")).json()
+    page = (await http.get("/v1/jobs?limit=1&count=exact&offset=1&queue=default")).json()
+    assert (page["total"], len(page["items"])) == (3, 1)
+    assert (await http.get("/v1/jobs?count=estimate")).json()["total"] >= 0
+
+
+async def test_payload_and_result_are_included_if_they_are_asked_for(
+    http: httpx.AsyncClient, worker: FakeWorker
+) -> None:
+    await enqueue(http, payload={"x": 1})
+    await worker.run({"y": 2})
+    [job] = (await http.get("/v1/jobs?include=payload,result")).json()["items"]
+    assert (job["payload"], job["result"]) == ({"x": 1}, {"y": 2})
+    [job] = (await http.get("/v1/jobs?include=result")).json()["items"]
+    assert ("payload" in job, job["result"]) == (False, {"y": 2})
+
+
+async def test_a_page_by_offset_is_followed_by_its_cursor(http: httpx.AsyncClient) -> None:
+    jobs = [await enqueue(http, tags=["é&"]) for _ in range(4)][::-1]
+    answer = await http.get("/v1/jobs?limit=2&offset=1&tag=%C3%A9%26&count=exact")
+    assert [job["id"] for job in answer.json()["items"]] == jobs[1:3]
+    following = await http.get(answer.links["next"]["url"])
+    assert [job["id"] for job in following.json()["items"]] == jobs[3:]
+    assert following.json()["total"] == 4
+    both = await http.get(f"/v1/jobs?offset=1&cursor={answer.json()['next']}&tag=%C3%A9%26")
+    assert [error["parameter"] for error in both.json()["errors"]] == ["offset"]
+
+
+async def test_a_cursor_belongs_to_its_query(http: httpx.AsyncClient) -> None:
+    for _ in range(2):
+        await enqueue(http)
+    cursor = (await http.get("/v1/jobs?limit=1&queue=default")).json()["next"]
+    assert (await http.get(f"/v1/jobs?queue=default&limit=5&cursor={cursor}")).status_code == 200
+    for query in ("", "queue=other&", "queue=default&sort=created_at&", "queue=default&metadata.k=v&"):
+        answer = await http.get(f"/v1/jobs?{query}cursor={cursor}")
+        assert [error["parameter"] for error in answer.json()["errors"]] == ["cursor"]
 
 
 async def test_stuck_jobs_are_listed_apart(http: httpx.AsyncClient, state: State, clock: Clock) -> None:
@@ -95,6 +219,19 @@ async def test_a_full_last_page_has_no_next(http: httpx.AsyncClient) -> None:
         ("cursor=%C3%A9", "cursor"),
         ("include=bodies", "include"),
         ("sort=-id", "sort"),
+        ("queue=a&queue=b", "queue"),
+        ("task=%00", "task"),
+        ("worker=me", "worker"),
+        ("created_after=yesterday", "created_after"),
+        ("created_before=2026-03-01T00:00:00", "created_before"),
+        ("finished_after=0001-01-01T00:00:00%2B14:00", "finished_after"),
+        ("offset=-1", "offset"),
+        ("offset=10001", "offset"),
+        ("count=true", "count"),
+        ("metadata=k", "metadata"),
+        ("metadata.=v", "metadata."),
+        ("metadata.k=v&metadata.k=w", "metadata"),
+        ("metadata.k=%00", "metadata.k"),
     ],
 )
 async def test_parameters_that_do_not_work_are_refused(http: httpx.AsyncClient, query: str, parameter: str) -> None:

@@ -81,7 +81,8 @@ def test_a_user_with_a_fresh_home_runs_a_task_and_writes_nowhere_else(home: Path
     installed = reachable_folder / "installed"
     install(installed)
     before = sorted(installed.rglob("*"))
-    environment = {"HOME": str(home), "PATH": "/usr/bin:/bin", "PYTHONPATH": str(installed), "LANG": "C.UTF-8"}
+    environment = {"HOME": str(home), "PATH": "/usr/bin:/bin", "PYTHONPATH": str(installed)}
+    environment["PYTHONPYCACHEPREFIX"] = str(home / "compiled")
     esteira = [python, "-P", "-m", "esteira.cli"]
     command = [*esteira, "dev", "--json", "--port", str(free_port()), "--tasks", "tiny_tasks"]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -98,5 +99,5 @@ def test_a_user_with_a_fresh_home_runs_a_task_and_writes_nowhere_else(home: Path
     assert (done.returncode, done.stdout.split()[-1]) == (0, "42"), done.stderr
     assert dev.returncode == 0, said
     assert not re.search("(?i)denied|traceback", said), said
-    assert {path.name for path in home.iterdir()} <= {".esteira", "tiny_tasks.py", "__pycache__"}
+    assert {path.name for path in home.iterdir()} <= {".esteira", "compiled", "tiny_tasks.py"}
     assert sorted(installed.rglob("*")) == before

@@ -166,15 +166,16 @@ class Service(Program):
 @contextmanager
 def running_worker(folder: Path, url: str, *, modules: str = MODULE, **settings: object) -> Iterator[Worker]:
     """Start a worker in the folder that holds its modules; it is killed afterwards, whatever became of it."""
-    settings = {"tasks": modules, **settings}
-    with _running(Worker, "esteira_worker", folder, database_url=url, **settings) as worker:
+    settings = {"database_url": url, "tasks": modules, **settings}
+    with _running(Worker, "esteira_worker", folder, **settings) as worker:
         yield worker
 
 
 @contextmanager
 def running_service(folder: Path, url: str, **settings: object) -> Iterator[Service]:
     """Start a service on a free port; it is killed afterwards."""
-    with _running(Service, "esteira_service", folder, database_url=url, port=0, **settings) as service:
+    settings = {"database_url": url, "port": 0, **settings}
+    with _running(Service, "esteira_service", folder, **settings) as service:
         yield service
 
 

@@ -58,7 +58,7 @@ def test_plain_connections_notice_it_too(pooled_url: str) -> None:
     for database in databases * 10:  # psycopg prepares what it has seen five times
         assert database.fetchval("select 1 + $1", 1) == 2
     for number, database in enumerate(databases):
-        with database.transaction() as connection:
+        with database.acquire() as connection, connection.transaction():
             row = connection.execute("select current_setting('application_name')").fetchone()
             connection.execute("select pg_advisory_lock(7)")
         assert row == (f"esteira/w/{number}",)
