@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import subprocess
-import sys
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
 from tests.roles import ROLES, account, as_account
-from tests.worker.processes import Jobs, Worker, eventually
+from tests.worker.processes import Jobs, Worker, eventually, running_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.system.conftest import StartWorker
 
@@ -38,39 +33,21 @@ def accounts(database_url: str, run_psql: Callable[..., str]) -> Iterator[dict[s
         }
 
 
-@contextmanager
-def running_service(url: str) -> Iterator[httpx.Client]:
-    """Start a service and give a client of it."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("ESTEIRA_")}
-    environment = {**clean, "ESTEIRA_DATABASE_URL": url, "ESTEIRA_PORT": "0", "ESTEIRA_LOG_FORMAT": "json"}
-    with subprocess.Popen(
-        [sys.executable, "-P", "-m", "esteira_service"], env=environment, stderr=subprocess.PIPE, text=True
-    ) as service:
-        assert service.stderr is not None
-        try:
-            started: dict[str, Any] = {}
-            while started.get("event") != "service_started":
-                started = json.loads(service.stderr.readline())
-            with httpx.Client(base_url=started["url"], timeout=30) as http:
-                yield http
-        finally:
-            service.kill()
-
-
 def started(worker: Worker) -> Worker:
-    eventually(lambda: worker.events("worker_started"))
+    eventually(lambda: worker.events("worker_started"), within=60)
     return worker
 
 
 def test_a_service_and_a_worker_need_no_more_than_their_roles(
-    accounts: dict[str, str], jobs: Jobs, start_worker: StartWorker
+    accounts: dict[str, str], jobs: Jobs, start_worker: StartWorker, tmp_path: Path
 ) -> None:
     (day,) = jobs.sql("select 'job_finished_' || to_char(now() - interval '30 days', 'YYYYMMDD') as name")
     jobs.sql("select set_config('esteira.fake_now', (now() - interval '30 days')::text, false)")
     jobs.sql("select esteira.maintain_partitions(0)")
     jobs.sql("reset esteira.fake_now")
     worker = started(start_worker(database_url=accounts["first"]))
-    with running_service(accounts["service"]) as http:
+    with running_service(tmp_path, accounts["service"]) as service:
+        http = service.http
         assert http.get("/readyz").status_code == 200
         answers = [
             http.post("/v1/jobs", json={"task": task, "payload": payload})
