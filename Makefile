@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt
 # What talks to the database, but for what takes long and tests no more of it.
 OLDEST_TESTS := tests/sql tests/migrations tests/service tests/worker "tests/docs/test_pages.py::test_page_does_what_it_says[sql/README.md]" \
-	$(addprefix tests/system/test_,worker_jobs.py worker_crashes.py many_processes.py)
+	$(addprefix tests/system/test_,worker_jobs.py worker_crashes.py many_processes.py) --ignore=tests/service/test_conformance.py
 OLDEST_POSTGRES_BIN ?= /usr/lib/postgresql/15/bin
 PYTEST_ARGS ?=
 

@@ -21,7 +21,8 @@ NAME = r"^\w[\w.:/-]{0,99}$"
 Name = Annotated[str, Field(pattern=NAME)]
 Seconds = Annotated[float, Field(ge=0, le=CENTURY_SECONDS, allow_inf_nan=False)]
 
-Kept = Annotated[float, Field(ge=1, le=CENTURY_SECONDS, allow_inf_nan=False)]
+# To PostgreSQL a year of an interval has 360 days.
+Kept = Annotated[float, Field(ge=1, le=100 * 360 * 86_400, allow_inf_nan=False)]
 
 
 def _in_time(value: datetime) -> datetime:

@@ -31,7 +31,7 @@ WRONG = {
     "progress = 1.5": "job_progress_is_a_share",
     "unique_key = ''": "job_unique_key_is_short",
     "unique_key = repeat('k', 201)": "job_unique_key_is_short",
-    "expires_at = '2201-01-02 00:00Z'": "job_runs_by_2200",
+    "expires_at = '2201-01-02 00:00Z'": "job_runs_from_1970_to_2200",
     "metadata = '[]'": "job_metadata_is_an_object",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -160,7 +161,8 @@ async def test_ten_thousand_at_once_cost_as_much_a_job_as_one(queue: Any) -> Non
     await queue.claim(20_000)
     counted = queue.connection.fetchval(many.format("cancel_many"), jobs)
     assert await meter.measured("cancel_many of running ones", counted) == len(jobs)
-    await queue.connection.execute("update esteira.job_live set error = '{}' where status = 'running'")
+    error = json.dumps({"type": "ValueError", "message": "no"})
+    await queue.connection.execute("update esteira.job_live set error = $1 where status = 'running'", error)
     await queue.connection.fetchval("select esteira.finish($1, 'dead', 'crashed', now())", jobs)
     counted = queue.connection.fetchval(many.format("discard_many"), jobs)
     assert await meter.measured("discard_many", counted) == len(jobs)

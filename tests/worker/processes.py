@@ -23,7 +23,7 @@ P = TypeVar("P", bound="Program")
 MODULE = "ledger_tasks"
 
 
-def eventually(condition: Callable[[], T], within: float = 10.0) -> T:
+def eventually(condition: Callable[[], T], within: float = 30.0) -> T:
     """Return the condition's first true value; fail where there is none in time (seconds)."""
     deadline = time.monotonic() + within
     while not (value := condition()):
@@ -84,7 +84,7 @@ class Jobs:
     def is_running(self, job_id: str) -> bool:
         return bool(self.get(job_id)["status"] == "running")
 
-    def ended(self, job_id: str, within: float = 10.0) -> dict[str, Any]:
+    def ended(self, job_id: str, within: float = 30.0) -> dict[str, Any]:
         """Wait for a job's end and return it."""
         return eventually(lambda: (job := self.get(job_id))["finished_at"] and job, within)
 
@@ -121,7 +121,7 @@ class Program:
             if is_alive(pid):
                 os.kill(pid, number)
 
-    def wait(self, within: float = 15.0) -> int:
+    def wait(self, within: float = 30.0) -> int:
         return self._process.wait(within)
 
     def kill(self) -> None:

@@ -87,11 +87,9 @@ async def purge_queue(request: Request, queue: Name) -> Json:
 async def set_queue(request: Request, queue: NewName) -> Json:
     """Set how long the ended jobs of a queue are kept. Also before its first job."""
     settings = await read_model(request, QueueSettings)
-    keep = state_of(request).client.keep(
-        queue, finished=_seconds(settings.keep_finished_seconds), dead=_seconds(settings.keep_dead_seconds)
-    )
+    kept = {"finished": _seconds(settings.keep_finished_seconds), "dead": _seconds(settings.keep_dead_seconds)}
     with _named():
-        await keep
+        await state_of(request).client.keep(queue, **kept)
     return await read_queue(request, queue)
 
 

@@ -19,7 +19,9 @@ DONE = {"matched": 0, "changed": 0, "asked": 0, "more": False, "dry_run": False}
 DIE = """
 with gone as (delete from esteira.job_live returning *)
 insert into esteira.job_dead (id, queue, task, status, reason, error, attempt, generation, finished_at)
-select id, queue, task, 'dead', 'not_retryable', '{"type": "E"}', attempt, generation, clock_timestamp() from gone
+select id, queue, task, 'dead', 'not_retryable', '{"type": "E", "message": "no"}', attempt, generation,
+    clock_timestamp()
+from gone
 """
 
 

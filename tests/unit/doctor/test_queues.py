@@ -72,7 +72,7 @@ async def test_dead_jobs_are_counted(site: Site, sql: Sql, monkeypatch: pytest.M
     sql(
         """with gone as (delete from esteira.job_live returning *)
         insert into esteira.job_dead (id, queue, task, status, reason, error, finished_at)
-        select id, queue, task, 'dead', 'not_retryable', '{"type": "E"}', now() from gone"""
+        select id, queue, task, 'dead', 'not_retryable', '{"type": "E", "message": "no"}', now() from gone"""
     )
     [found] = await queues.dead_letter(site)
     assert (found.level, found.detail) == ("note", "2 jobs dead, 2 within the hour; most of shop.bill")
