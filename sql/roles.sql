@@ -1,39 +1,49 @@
--- Who may do what. Run it after `esteira migrate` or install.sql, as an account that may create roles, and after every upgrade:
+-- Who may do what. Run it after `esteira migrate` or install.sql, and after every upgrade:
 --
---     psql -X -v ON_ERROR_STOP=1 --single-transaction -f sql/roles.sql postgresql://…
+--     esteira roles | psql -X -v ON_ERROR_STOP=1 --single-transaction postgresql://…
 --
--- It can be run again and again. None of the roles can log in: grant them to the accounts that do.
+-- as a superuser, or as the account that owns the database and the schema and may create roles. It can be run again and again. Roles
+-- belong to the whole server: in a second database they are there already, and if another account made them, that one has to
+-- `grant esteira_owner to …` the account that runs this first, and to grant pg_signal_backend to esteira_owner if it may.
+-- None of the roles can log in: grant them to the accounts that do.
 --
 --     esteira_owner    owns the schema and all in it; verbs act with its rights, and nobody else writes to a table
 --     esteira_reader   reads tables and views, and asks `explain`
 --     esteira_service  reads, and does what clients and operators do: enqueue, cancel, retry, edit, pause …
 --     esteira_worker   reads, and does what workers do: register, claim, settle, rescue, retain …; their handlers may enqueue
 --
--- Upgrade as a member of esteira_owner or as a superuser: `esteira migrate` acts as the schema's owner. Where a database refuses to create roles, nothing is lost but the
--- separation: let one account own the schema and do everything.
+-- Upgrade as a member of esteira_owner or as a superuser: `esteira migrate` acts as the schema's owner. Where a database refuses
+-- to create roles, nothing is lost but the separation: let one account own the schema and do everything.
 do $do$
 declare
-    name text;
+    made record;
 begin
-    foreach name in array array['esteira_owner', 'esteira_reader', 'esteira_service', 'esteira_worker'] loop
-        if to_regrole(name) is null then
-            execute format('create role %I nologin', name);
+    for made in
+        select * from (values
+            ('esteira_owner', 'Owns the schema esteira: its verbs act with the rights of this role.'),
+            ('esteira_reader', 'Reads Esteira''s queue.'),
+            ('esteira_service', 'Clients and operators of Esteira''s queue.'),
+            ('esteira_worker', 'Workers of Esteira''s queue.')) as role (name, purpose)
+    loop
+        if to_regrole(made.name) is null then
+            execute format('create role %I nologin', made.name);
+            execute format('comment on role %I is %L', made.name, made.purpose);
         end if;
     end loop;
+    if not (pg_has_role('esteira_service', 'esteira_reader', 'usage') and pg_has_role('esteira_worker', 'esteira_reader', 'usage')) then
+        grant esteira_reader to esteira_service, esteira_worker;
+    end if;
 end
 $do$;
-comment on role esteira_owner is 'Owns the schema esteira: its verbs act with the rights of this role.';
-comment on role esteira_reader is 'Reads Esteira''s queue.';
-comment on role esteira_service is 'Clients and operators of Esteira''s queue.';
-comment on role esteira_worker is 'Workers of Esteira''s queue.';
-grant esteira_reader to esteira_service, esteira_worker;
 
 -- To end the sessions of a lost worker, which log in as somebody else. Without it a rescue ends only those that it may (those of
 -- roles that esteira_owner is a member of); where a worker is stopped but not dead, its open transaction then holds its job
 -- until its connection ends.
 do $do$
 begin
-    grant pg_signal_backend to esteira_owner;
+    if not pg_has_role('esteira_owner', 'pg_signal_backend', 'usage') then
+        grant pg_signal_backend to esteira_owner;
+    end if;
 exception when insufficient_privilege then
     raise warning 'esteira_owner may not end sessions: have somebody grant pg_signal_backend to it, or grant it the roles that your workers log in as';
 end
@@ -46,8 +56,13 @@ declare
     statement text;
 begin
     -- Whoever gives something to a role has to be a member of it; so has whoever migrates.
-    if not (select rolsuper from pg_roles where rolname = current_user) then
-        execute format('grant esteira_owner to %I', current_user);
+    if not pg_has_role('esteira_owner', 'usage') then
+        begin
+            execute format('grant esteira_owner to %I', current_user);
+        exception when insufficient_privilege then
+            raise exception 'another account made the role esteira_owner, and % is no member of it', current_user
+            using errcode = 'insufficient_privilege', hint = format('As that account, or a superuser: grant esteira_owner to %I', current_user);
+        end;
     end if;
     execute format('grant create on database %I to esteira_owner', current_database());
     for statement in

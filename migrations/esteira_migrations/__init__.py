@@ -17,9 +17,10 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy.exc import DBAPIError
 
-from esteira.database import is_pooled_sync
-from esteira.errors import ConfigurationError
+from esteira.database import is_pooled_sync, translate
+from esteira.errors import ConfigurationError, PermissionDenied
 from esteira.schema import check_schema
 
 if TYPE_CHECKING:
@@ -42,10 +43,10 @@ def upgrade(database_url: str) -> None:
 
     Where several processes do it at once, one works and the others wait for it. Each revision is one transaction.
     All is done as the schema's owner where the account is a member of that role.
-    Raises SchemaMismatch when the database is newer than this release, ConfigurationError for a connection pooler's
-    address: between its transactions a migration holds a lock of its session.
+    Raises SchemaMismatch when the database is newer than this release, PermissionDenied, ConfigurationError for a
+    connection pooler's address: between its transactions a migration holds a lock of its session.
     """
-    with _connect(database_url) as connection, _alone(connection):
+    with _forbidden(), _connect(database_url) as connection, _alone(connection):
         found = _version(connection)
         if found == head():
             return
@@ -70,8 +71,13 @@ def head() -> str:
 
 def current(database_url: str) -> str | None:
     """Return the revision that the database is at, None without Esteira's schema."""
-    with _connect(database_url) as connection:
+    with _forbidden(), _connect(database_url) as connection:
         return _version(connection)
+
+
+def roles() -> str:
+    """Return the SQL that makes the roles and hands the schema over to them, for psql."""
+    return Path(__file__).with_name("roles.sql").read_text(encoding="utf-8")
 
 
 def config() -> Config:
@@ -100,6 +106,20 @@ def _connect(database_url: str) -> Iterator[Connection]:
     )
     with engine.connect() as connection:
         yield connection
+
+
+@contextmanager
+def _forbidden() -> Iterator[None]:
+    """Say who may migrate; any other error of Postgres's is a bug here, and shows as what it is."""
+    try:
+        yield
+    except DBAPIError as error:
+        if error.orig is None or not isinstance(translate(error.orig), PermissionDenied):
+            raise
+        raise PermissionDenied(
+            f"{str(error.orig).splitlines()[0]}: migrate as an account that may create a schema in this database"
+            " (grant create on database …), and later as one that owns the schema esteira or is a member of its owner"
+        ) from error
 
 
 @contextmanager

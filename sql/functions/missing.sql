@@ -1,6 +1,8 @@
 -- A UUID of version 7 carries its time: one older than what is kept was removed, whoever asks for it again.
 create function esteira.missing(id uuid) returns void
 language plpgsql
+-- "1 sec", "7 days", and not "00:00:01".
+set intervalstyle = postgres_verbose
 as $$
 #variable_conflict use_column
 declare
@@ -9,7 +11,7 @@ declare
         from esteira.retention as retention);
 begin
     if esteira.uuid7_time(missing.id) < esteira.now() - kept then
-        raise exception 'job % is gone: jobs are kept for % after their end', missing.id, kept using errcode = 'ES005';
+        raise exception 'job % is gone: jobs are kept for % after their end', missing.id, ltrim(kept::text, '@ ') using errcode = 'ES005';
     end if;
     raise exception 'no job %', missing.id using errcode = 'ES001';
 end

@@ -24,11 +24,13 @@ end
 $do$;
 comment on function esteira.uuid7() is 'A new UUID of version 7: time in front, so that ids sort by age.';
 
--- For looking along an index of ids: those made before the moment are smaller, those made from it on are not.
+-- For looking along an index of ids: those made before the moment are smaller, those made from it on are not. What lies outside
+-- of the times that an id can carry, 1970 to 10889, is at that end.
 create function esteira.uuid7_at(moment timestamptz) returns uuid
 language sql immutable strict parallel safe
 as $$
-select (lpad(to_hex(floor(extract(epoch from moment) * 1000)::bigint), 12, '0') || '70008000000000000000')::uuid
+select (lpad(to_hex(millis::bigint), 12, '0') || '70008000000000000000')::uuid
+from least(greatest(floor(extract(epoch from moment) * 1000), 0), 281474976710655) as clock(millis)
 $$;
 comment on function esteira.uuid7_at(timestamptz) is 'The smallest UUID of version 7 that could be made at this moment.';
 

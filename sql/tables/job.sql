@@ -77,8 +77,11 @@ create table esteira.job (
 ) partition by list (status);
 
 create table esteira.job_live partition of esteira.job for values in ('queued', 'running', 'waiting')
+-- Half of each page is left to the versions that claims write: with the old one on the same page only what changed is logged.
+-- 250 of 1,240 bytes of WAL a job; 1,150 of 3,060 with a payload of 1 KB. No time, where the disk is fast.
 -- Vacuum by dead rows alone, early and unthrottled: what was claimed leaves index entries that claims must step over.
 with (
+    fillfactor = 50,
     autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
     autovacuum_analyze_scale_factor = 0.2, autovacuum_analyze_threshold = 5000,
     autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_insert_scale_factor = 0.2);

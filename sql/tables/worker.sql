@@ -13,6 +13,9 @@ create table esteira.worker (
     seen_beats   bigint not null default 0,
     missed_ticks integer not null default 0,
     ticked_at    timestamptz not null,
+    held_slots   integer not null default 0 constraint worker_held_slots_are_some check (held_slots >= 0),
+    stalled_engines integer[],
+    stalled_at   timestamptz,
     drain_at     timestamptz,
     stopped_at   timestamptz,
     lost_at      timestamptz,
@@ -37,6 +40,11 @@ comment on column esteira.worker.seen_beats is 'Heartbeats as of the last tick.'
 comment on column esteira.worker.missed_ticks is
 'Ticks in a row that saw no new beat. The lease is counted in ticks that succeeded, not in wall time: a database outage or a clock that jumps expires nobody.';
 comment on column esteira.worker.ticked_at is 'When a tick last counted it.';
+comment on column esteira.worker.held_slots is
+'As of its last heartbeat: slots in which a handler runs on though it timed out or was cancelled. They take no job until it ends.';
+comment on column esteira.worker.stalled_engines is
+'As of its last heartbeat: engines whose event loop or claim loop stands still; null: none. They take no job.';
+comment on column esteira.worker.stalled_at is 'Since when the first of them stands still.';
 comment on column esteira.worker.drain_at is 'Somebody asked it to stop; it learns of it with its next heartbeat.';
 comment on column esteira.worker.stopped_at is 'It left in good order.';
 comment on column esteira.worker.lost_at is 'It was given up, and its jobs were taken back.';

@@ -8,15 +8,19 @@ as $$
 declare
     answer text;
 begin
-    select cancelled.status into answer from esteira.cancel_many(array[cancel.id]) as cancelled;
-    if answer is null then
-        select job.status into answer from esteira.job as job where job.id = cancel.id;
-        if answer is null then
-            perform esteira.missing(cancel.id);
+    -- Retried between the two looks, it lives again.
+    loop
+        select cancelled.status into answer from esteira.cancel_many(array[cancel.id]) as cancelled;
+        if found then
+            return answer;
         end if;
-        raise exception 'job % is %, so there is nothing to cancel', cancel.id, answer using errcode = 'ES002';
-    end if;
-    return answer;
+        select job.status into answer from esteira.job as job where job.id = cancel.id;
+        if not found then
+            perform esteira.missing(cancel.id);
+        elsif answer in ('completed', 'dead', 'cancelled') then
+            raise exception 'job % is %, so there is nothing to cancel', cancel.id, answer using errcode = 'ES002';
+        end if;
+    end loop;
 end
 $$;
 comment on function esteira.cancel(uuid) is

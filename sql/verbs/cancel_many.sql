@@ -9,7 +9,7 @@ set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
-    moment timestamptz := esteira.now();
+    moment timestamptz;
     open uuid[] := ids;
     stopped uuid[];
     asked uuid[];
@@ -20,25 +20,35 @@ begin
             where job.id = any (open) and job.status in ('queued', 'waiting')
             order by job.id
             for update);
+        -- After the wait: it may have been claimed and given back meanwhile, and does not end before it began.
+        moment := esteira.now();
         if cardinality(stopped) > 0 then
             perform esteira.finish(stopped, 'cancelled', cancel_many.reason, moment);
         end if;
-        asked := array(
-            select job.id from esteira.job_live as job
-            where job.id = any (open) and job.status = 'running'
-            order by job.id
-            for key share);
-        insert into esteira.activity as activity (job_id, attempt, updated_at, cancel_requested_at)
-        select job.id, job.attempt, moment, moment from esteira.job_live as job where job.id = any (asked) order by job.id
-        on conflict (job_id) do update
-        set cancel_requested_at = coalesce(activity.cancel_requested_at, excluded.cancel_requested_at);
-
         return query select done, 'cancelled' from unnest(stopped) as done;
-        return query select done, 'running' from unnest(asked) as done;
-        open := array(
-            select job.id from esteira.job_live as job
-            where job.id = any (open) and job.id not in (select unnest(asked)));
-        exit when cardinality(open) = 0;
+        begin
+            asked := array(
+                select job.id from esteira.job_live as job
+                where job.id = any (open) and job.status = 'running'
+                order by job.id
+                for key share);
+            open := array(
+                select job.id from esteira.job_live as job
+                where job.id = any (open) and job.id not in (select unnest(asked)));
+            if cardinality(open) > 0 then
+                raise exception using errcode = 'ES000';
+            end if;
+            insert into esteira.activity as activity (job_id, attempt, progress, updated_at, cancel_requested_at)
+            select job.id, job.attempt, job.progress, moment, moment from esteira.job_live as job where job.id = any (asked) order by job.id
+            on conflict (job_id) do update
+            set cancel_requested_at = coalesce(activity.cancel_requested_at, excluded.cancel_requested_at);
+            return query select done, 'running' from unnest(asked) as done;
+            return;
+        -- Whoever waited for a job that went back to its queue meanwhile holds it all the same, and so may others who came to
+        -- cancel it: as long as each holds it none of them can. So all is let go.
+        exception when sqlstate 'ES000' then
+            open := ids;
+        end;
     end loop;
 end
 $$;

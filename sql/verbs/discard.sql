@@ -8,15 +8,19 @@ as $$
 declare
     seen text;
 begin
-    perform esteira.discard_many(array[discard.id]);
-    if not found then
+    -- It may die between the two looks.
+    loop
+        perform esteira.discard_many(array[discard.id]);
+        if found then
+            return id;
+        end if;
         select job.status into seen from esteira.job as job where job.id = discard.id;
         if not found then
             perform esteira.missing(discard.id);
+        elsif seen <> 'dead' then
+            raise exception 'job % is %; only dead jobs can be discarded', discard.id, seen using errcode = 'ES002';
         end if;
-        raise exception 'job % is %; only dead jobs can be discarded', discard.id, seen using errcode = 'ES002';
-    end if;
-    return id;
+    end loop;
 end
 $$;
 comment on function esteira.discard(uuid) is

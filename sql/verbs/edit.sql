@@ -17,7 +17,7 @@ set lock_timeout = '2s'
 as $$
 #variable_conflict use_column
 declare
-    moment timestamptz := esteira.now();
+    moment timestamptz;
     moves boolean := num_nonnulls(edit.priority, edit.queue, edit.run_at) > 0;
     job esteira.job;
     key text;
@@ -31,6 +31,7 @@ begin
         exit when found;
         perform esteira.missing(edit.id) where not exists (select from esteira.job as seen where seen.id = edit.id);
     end loop;
+    moment := esteira.now();
     if unchanged_since <> greatest(
         job.updated_at, (select activity.updated_at from esteira.activity as activity where activity.job_id = edit.id))
     then

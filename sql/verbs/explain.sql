@@ -13,6 +13,9 @@ declare
     serving integer;
     able integer;
     free bigint;
+    able_slots bigint;
+    known text[];
+    trouble text;
     ahead text;
     paused record;
 begin
@@ -71,8 +74,11 @@ begin
             return;
         end if;
         select count(*), count(*) filter (where job.task = any (alive.tasks)),
-               sum(alive.slots - alive.running) filter (where job.task = any (alive.tasks))
-        into serving, able, free
+               sum(alive.free_slots) filter (where job.task = any (alive.tasks)),
+               sum(alive.able_slots) filter (where job.task = any (alive.tasks)),
+               min(format(' %s (process %s): %s', alive.hostname, alive.pid, alive.trouble))
+                   filter (where job.task = any (alive.tasks) and alive.trouble is not null)
+        into serving, able, free, able_slots, trouble
         from esteira.worker_status as alive
         where alive.state = 'alive' and (alive.queues is null or job.queue = any (alive.queues));
         if serving = 0 then
@@ -83,10 +89,20 @@ begin
                 'No worker on the queue "%s" knows the task "%s". Start one with the module that declares it: esteira worker --tasks MODULE',
                 job.queue, job.task);
         else
-            -- Counted to a thousand: stuck_jobs explains each job of a long backlog.
-            select case when count(*) <= 1000 then count(*)::text else 'more than 1000' end into ahead
+            -- Of what stands before it, only what those workers may claim makes it wait.
+            select array_agg(distinct task.name) into known
+            from esteira.worker_status as alive
+            join esteira.task as task on task.name = any (alive.tasks) and task.paused_at is null
+            where alive.state = 'alive' and (alive.queues is null or job.queue = any (alive.queues)) and job.task = any (alive.tasks);
+            -- Looked at to a thousand: stuck_jobs explains each job of a long backlog.
+            select case when count(*) <= 1000 then '' when bool_and(before.task = any (known)) then 'more than ' else 'at least ' end
+                || case count(*) filter (where before.task = any (known))
+                    when 1 then '1 job stands'
+                    else least(count(*) filter (where before.task = any (known)), 1000) || ' jobs stand'
+                end
+            into ahead
             from (
-                select
+                select other.task
                 from esteira.job_live as other
                 where other.status = 'queued' and other.queue = job.queue and other.ready_at <= moment
                   and (other.priority > esteira.priority_number(job.priority)
@@ -94,11 +110,13 @@ begin
                 limit 1001
             ) as before;
             if free > 0 then
-                return query select 'ready', format('It has been ready since %s and is about to be claimed; %s jobs stand before it.', job.ready_at, ahead);
+                return query select 'ready', format('It has been ready since %s and is about to be claimed; %s before it.', job.ready_at, ahead);
             else
-                return query select 'workers_busy', format(
-                    'All %s workers that can run it are busy; %s jobs stand before it in the queue "%s". More workers or slots would help.',
-                    able, ahead, job.queue);
+                return query select case when able_slots > 0 then 'workers_busy' else 'workers_held' end, format(
+                    '%s %s; %s before it in the queue "%s". More workers or slots would help.%s',
+                    case able when 1 then 'The worker that can run it' else format('All %s workers that can run it', able) end,
+                    case when able_slots > 0 then case able when 1 then 'is busy' else 'are busy' end else 'can take no job' end,
+                    ahead, job.queue, trouble);
             end if;
         end if;
     end if;

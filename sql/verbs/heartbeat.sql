@@ -1,5 +1,6 @@
-create function esteira.heartbeat(worker_id uuid)
-returns table (engines integer, cancel_ids uuid[], draining boolean)
+create function esteira.heartbeat(
+    worker_id uuid, held_slots integer default 0, stalled_engines integer[] default null, stalled_for interval default null
+) returns table (engines integer, cancel_ids uuid[], draining boolean)
 language plpgsql
 security definer
 set search_path = pg_catalog, esteira, pg_temp
@@ -11,7 +12,8 @@ declare
     moment timestamptz := esteira.now();
 begin
     update esteira.worker as worker
-    set beats = worker.beats + 1, beat_at = moment
+    set beats = worker.beats + 1, beat_at = moment, held_slots = heartbeat.held_slots,
+        stalled_engines = heartbeat.stalled_engines, stalled_at = moment - heartbeat.stalled_for
     where worker.id = heartbeat.worker_id and worker.lost_at is null and worker.stopped_at is null;
     if not found then
         return;
@@ -27,5 +29,5 @@ begin
         (select worker.drain_at is not null from esteira.worker as worker where worker.id = heartbeat.worker_id);
 end
 $$;
-comment on function esteira.heartbeat(uuid) is
-'Keeps the worker''s lease. Returns how many engines are alive in all, which of this worker''s jobs somebody asked to stop, and whether it is to drain and leave; no row at all means that the worker was given up, or never registered.';
+comment on function esteira.heartbeat is
+'Keeps the worker''s lease, and notes what keeps its slots from taking jobs: handlers that do not stop, engines that stand still. Returns how many engines are alive in all, which of this worker''s jobs somebody asked to stop, and whether it is to drain and leave; no row at all means that the worker was given up, or never registered.';

@@ -14,7 +14,10 @@ begin
         return false;
     end if;
     insert into esteira.activity as activity (job_id, attempt, progress, progress_message, current_step, updated_at)
-    values (progress.job_id, progress.attempt, coalesce(progress.progress, 0), progress.message, progress.step, esteira.now())
+    values (
+        progress.job_id, progress.attempt,
+        coalesce(progress.progress, (select job.progress from esteira.job_live as job where job.id = progress.job_id)),
+        progress.message, progress.step, esteira.now())
     on conflict (job_id) do update
     set attempt = excluded.attempt,
         progress = coalesce(progress.progress, activity.progress),

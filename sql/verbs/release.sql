@@ -10,16 +10,15 @@ declare
     owned uuid[];
 begin
     with held as materialized (
-        select job.id, job.attempt, job.status
+        select job.id, job.attempt
         from esteira.job_live as job
-        where job.id = any (release.ids)
+        where job.id = any (release.ids) and job.status = 'running'
         order by job.id
         for update
     )
     select array_agg(held.id) into owned
     from held
-    join unnest(release.ids, release.attempts) as given (id, attempt) using (id, attempt)
-    where held.status = 'running';
+    join unnest(release.ids, release.attempts) as given (id, attempt) using (id, attempt);
     perform esteira.record_attempt(owned, 'released', null, null, moment);
     perform esteira.requeue(owned, null, moment);
     return coalesce(cardinality(owned), 0);

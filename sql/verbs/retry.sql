@@ -8,17 +8,21 @@ as $$
 declare
     seen esteira.job;
 begin
-    perform esteira.retry_many(array[retry.id]);
-    if not found then
+    -- It may end between the two looks, and so may the live job that has its key.
+    loop
+        perform esteira.retry_many(array[retry.id]);
+        if found then
+            return id;
+        end if;
         select * into seen from esteira.job as job where job.id = retry.id;
         if not found then
             perform esteira.missing(retry.id);
-        elsif seen.status in ('dead', 'cancelled') then
+        elsif seen.status not in ('dead', 'cancelled') then
+            raise exception 'job % is %; only dead and cancelled jobs can be retried', retry.id, seen.status using errcode = 'ES002';
+        elsif exists (select from esteira.job_live as job where job.task = seen.task and job.unique_key = seen.unique_key) then
             raise exception 'job % has the unique key "%", and so has a live job of its task', retry.id, seen.unique_key using errcode = 'ES003';
         end if;
-        raise exception 'job % is %; only dead and cancelled jobs can be retried', retry.id, seen.status using errcode = 'ES002';
-    end if;
-    return id;
+    end loop;
 end
 $$;
 comment on function esteira.retry(uuid) is

@@ -1,4 +1,6 @@
 -- The insert selects from a locked row: a plain `exists` let the step of a given-up worker commit after the next claim.
+-- `for update`: whoever notes progress or asks to cancel meanwhile waits for the job, holding nothing. With less they held the job and waited
+-- for its activity, which this transaction has written: where it then completed the job, each waited for the other.
 create function esteira.save_step(
     job_id uuid, attempt integer, name text, result jsonb, started_at timestamptz, progress real default null
 ) returns boolean
@@ -15,7 +17,7 @@ begin
         select job.id
         from esteira.job_live as job
         where job.id = save_step.job_id and job.attempt = save_step.attempt and job.status = 'running'
-        for no key update
+        for update
     )
     insert into esteira.step as step (job_id, name, attempt, result, started_at, finished_at)
     select held.id, save_step.name, save_step.attempt, save_step.result, save_step.started_at, moment
@@ -28,7 +30,10 @@ begin
         return false;
     end if;
     insert into esteira.activity as activity (job_id, attempt, progress, current_step, updated_at)
-    values (save_step.job_id, save_step.attempt, coalesce(save_step.progress, 0), save_step.name, moment)
+    values (
+        save_step.job_id, save_step.attempt,
+        coalesce(save_step.progress, (select job.progress from esteira.job_live as job where job.id = save_step.job_id)),
+        save_step.name, moment)
     on conflict (job_id) do update
     set attempt = excluded.attempt,
         progress = coalesce(save_step.progress, activity.progress),

@@ -9,12 +9,20 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-    moment timestamptz := esteira.now();
+    moment timestamptz;
+    lost uuid[];
     rescued integer;
 begin
     if not pg_try_advisory_xact_lock(hashtext('esteira.tick')) then
         return 0;
     end if;
+    -- The clock is read once the rows are held. A tick that waited for them counted as one of long ago, so the next counted at once,
+    -- before a worker that had been held up as well could beat.
+    perform from esteira.worker as worker
+    where worker.lost_at is null and worker.stopped_at is null
+    order by worker.id
+    for no key update;
+    moment := esteira.now();
     update esteira.worker as worker
     set missed_ticks = case when worker.beats > worker.seen_beats then 0 else least(worker.missed_ticks + 1, 1000000) end,
         seen_beats = worker.beats,
@@ -22,21 +30,27 @@ begin
     where worker.lost_at is null and worker.stopped_at is null
       and abs(extract(epoch from moment - worker.ticked_at)) >= 0.9;
 
-    -- A worker that is gone already may hold jobs again: it lived after all, and claimed once more before it knew.
-    select coalesce(sum(esteira.rescue(worker.id)), 0) into rescued
-    from esteira.worker as worker
-    where case
-        when worker.lost_at is null and worker.stopped_at is null then worker.missed_ticks >= lease
-        else exists (select from esteira.job_live as job where job.worker_id = worker.id)
-    end;
-    -- Nor may a job hang on a worker that nobody knows, because somebody deleted it or wrote another name into the job.
-    select rescued + coalesce(sum(esteira.rescue(unknown.worker_id)), 0) into rescued
-    from (
+    lost := array(
+        -- A worker that is gone already may hold jobs again: it lived after all, and claimed once more before it knew.
+        select worker.id
+        from esteira.worker as worker
+        where case
+            when worker.lost_at is null and worker.stopped_at is null then worker.missed_ticks >= lease
+            else exists (select from esteira.job_live as job where job.worker_id = worker.id)
+        end
+        union all
+        -- Nor may a job hang on a worker that nobody knows, because somebody deleted it or wrote another name into the job.
         select distinct job.worker_id
         from esteira.job_live as job
         where job.worker_id is not null
-          and not exists (select from esteira.worker as worker where worker.id = job.worker_id)
-    ) as unknown;
+          and not exists (select from esteira.worker as worker where worker.id = job.worker_id));
+    -- All their jobs in the order of the ids, as everybody takes them: worker by worker it would be another order.
+    perform esteira.disconnect(format('esteira/%s', worker_id)) from unnest(lost) as worker_id;
+    perform from esteira.job_live as job
+    where job.worker_id = any (lost) and job.status = 'running'
+    order by job.id
+    for update;
+    select coalesce(sum(esteira.rescue(worker_id)), 0) into rescued from unnest(lost) as worker_id;
 
     perform esteira.maintain_partitions();
     perform esteira.expire();
