@@ -21,6 +21,7 @@ from esteira.errors import (
     JobNotFound,
     KeyInFlight,
     LeaseLost,
+    PermissionDenied,
     SchemaMismatch,
     UniqueConflict,
     UnknownTask,
@@ -28,10 +29,10 @@ from esteira.errors import (
 )
 from esteira.handle import Handle
 from esteira.job import Job
-from esteira.lists import JobFilter, Page
+from esteira.job_filter import JobFilter, Page
 from esteira.new_job import Enqueued, NewJob
 from esteira.outcomes import Fail, Snooze
-from esteira.retry import Retry
+from esteira.retry import Retry, RetryChange
 from esteira.sync_client import SyncClient
 from esteira.sync_context import SyncContext, SyncTransaction
 from esteira.sync_handle import SyncHandle
@@ -67,8 +68,10 @@ __all__ = [
     "LeaseLost",
     "NewJob",
     "Page",
+    "PermissionDenied",
     "PlainTask",
     "Retry",
+    "RetryChange",
     "SchemaMismatch",
     "Snooze",
     "SyncClient",

@@ -104,6 +104,8 @@ class App:
             raise ConfigurationError("write @app.task() with parentheses, also where nothing stands in them")
         if retry is not None and not isinstance(retry, Retry):
             raise ConfigurationError(f"retry={retry!r} is to be a Retry, such as Retry(attempts=3)")
+        if isinstance(steps, str):
+            raise ConfigurationError(f'steps="{steps}" is one name; a task has several: steps=("{steps}",)')
         if unique is not None and not isinstance(unique, Unique):
             raise ConfigurationError(f'unique={unique!r} is to be a Unique, such as Unique("id")')
 

@@ -11,16 +11,17 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from esteira import lists, queries
+from esteira import queries
 from esteira.database import CallersConnection, Database, Row, fetch_with
 from esteira.durations import Duration, to_timedelta
 from esteira.encoding import decode, encode
-from esteira.errors import JobNotFound
+from esteira.errors import InvalidInput, JobNotFound
 from esteira.handle import Handle
-from esteira.job import FINAL, Attempt, Explanation, Job, Priority, Step
-from esteira.lists import JobFilter, Page
-from esteira.new_job import ENQUEUE, NOTIFY, Enqueued, NewJob, columns
+from esteira.job import FINAL, Attempt, Explanation, Job, Priority, Step, check_id
+from esteira.job_filter import JobFilter, Page
+from esteira.new_job import ENQUEUE, NOTIFY, Enqueued, NewJob, check_options, columns
 from esteira.operations import PATIENCE_SECONDS, Operations
+from esteira.rights import Rights
 from esteira.schema import check_schema
 from esteira.settings import read_settings
 
@@ -63,6 +64,12 @@ class Client(Operations):
         stamped = await self.database.fetchval(queries.IS_STAMPED, patience=PATIENCE_SECONDS)
         check_schema(await self.database.fetchval(queries.STAMP, patience=PATIENCE_SECONDS) if stamped else None)
 
+    async def rights(self) -> Rights:
+        """Return what the account that is logged in may not do. Raises PermissionDenied where it may not even ask."""
+        row = await self.database.fetchrow(queries.RIGHTS, patience=PATIENCE_SECONDS)
+        assert row is not None
+        return Rights(row["account"], tuple(row["missing"]))
+
     @overload
     async def enqueue(
         self, task: Task[..., R], payload: Any = None, *, db: CallersConnection | None = None, **options: Any
@@ -81,6 +88,7 @@ class Client(Operations):
         UniqueConflict, IdempotencyMismatch, KeyInFlight.
         """
         if isinstance(task, str):
+            check_options(options)
             new, returns = NewJob(task, {} if payload is None else payload, **options), _ANYTHING
         else:
             new, returns = task.new_job(payload, **options), task.signature.returns
@@ -89,18 +97,18 @@ class Client(Operations):
 
     async def enqueue_many(self, jobs: Sequence[NewJob], *, db: CallersConnection | None = None) -> list[UUID]:
         """Enqueue jobs in one statement: all or, where one is refused, none. Returns their ids in the same order."""
-        return [job.id for job in await self._enqueue(jobs, db, atomic=True)]
+        return [row["id"] for row in await self._enqueue(jobs, db, atomic=True)]
 
     async def enqueue_each(self, jobs: Sequence[NewJob], *, db: CallersConnection | None = None) -> list[Enqueued]:
         """Enqueue jobs in one statement, each for itself: one whose key is refused does not hinder the others.
 
         Raises InvalidInput where one cannot be stored, KeyInFlight; then none is.
         """
-        return await self._enqueue(jobs, db, atomic=False)
+        return [Enqueued(row["id"], row["outcome"]) for row in await self._enqueue(jobs, db, atomic=False)]
 
     async def get(self, job_id: UUID) -> Job:
         """Return the job as it is now, with payload and result."""
-        row = await self.database.fetchrow(queries.JOB_BY_ID, job_id, patience=PATIENCE_SECONDS)
+        row = await self.database.fetchrow(queries.JOB_BY_ID, check_id(job_id), patience=PATIENCE_SECONDS)
         if row is None:
             raise await self.missing(job_id)
         return Job.from_row(dict(row))
@@ -139,12 +147,16 @@ class Client(Operations):
 
     async def jobs(self, wanted: JobFilter | None = None, page: Page | None = None) -> list[Job]:
         """Return a page of jobs, by default the newest 50, without payloads and results."""
+        from esteira import lists
+
         query = lists.jobs(wanted or JobFilter(), page or Page())
         rows = await self.database.fetch(query, patience=PATIENCE_SECONDS)
         return [Job.from_row(dict(row)) for row in rows]
 
     async def count(self, wanted: JobFilter | None = None, *, estimate: bool = False) -> int:
         """Count jobs. An estimate is the planner's: quick where counting would read all of history."""
+        from esteira import lists
+
         wanted = wanted or JobFilter()
         if estimate:
             return await self.database.estimate(lists.job_ids(wanted), patience=PATIENCE_SECONDS)
@@ -199,19 +211,19 @@ class Client(Operations):
             priority, queue, run_at, tags, None if metadata is None else encode(metadata),
             None if payload is None else encode(payload), unchanged_since,
         )  # fmt: skip
-        await self.database.fetch(_EDIT, job_id, *values)
+        await self.database.fetch(_EDIT, check_id(job_id), *values)
         job = await self.get(job_id)
         self._notifier.notify([job.queue])
         return job
 
     async def discard(self, job_id: UUID) -> None:
         """Remove a dead job for good. Raises IllegalTransition for any other."""
-        await self.database.fetch("select esteira.discard($1)", job_id)
+        await self.database.fetch("select esteira.discard($1)", check_id(job_id))
 
     async def explain(self, job_id: UUID) -> Explanation:
         """Say why the job is not running now, or what it is doing."""
         row = await self.database.fetchrow(
-            "select code, detail from esteira.explain($1)", job_id, patience=PATIENCE_SECONDS
+            "select code, detail from esteira.explain($1)", check_id(job_id), patience=PATIENCE_SECONDS
         )
         if row is None or row["code"] == "not_found":
             raise await self.missing(job_id)
@@ -227,23 +239,39 @@ class Client(Operations):
         rows = await self._parts(queries.ATTEMPTS, job_id)
         return [Attempt(**{**row, "error": decode(row["error"])}) for row in rows]
 
-    async def _enqueue(self, jobs: Sequence[NewJob], db: CallersConnection | None, *, atomic: bool) -> list[Enqueued]:
+    async def _enqueue(self, jobs: Sequence[NewJob], db: CallersConnection | None, *, atomic: bool) -> Sequence[Row]:
         rows: Sequence[Row]
+        values = columns(jobs)
+        without_key = [job for job in jobs if job.on_conflict and job.unique_key is None]
+        if without_key:
+            await self._check_conflicts(without_key, db)
         if db is None:
-            rows = await self.database.fetch(ENQUEUE, *columns(jobs), atomic)
-            self._notifier.notify(row["queue"] for row in rows if row["queue"])
+            rows = await self.database.fetch(ENQUEUE, *values, atomic)
+            self._notifier.notify({row["queue"] for row in rows} - {None})
         else:
-            rows = await fetch_with(db, ENQUEUE, *columns(jobs), atomic)
+            rows = await fetch_with(db, ENQUEUE, *values, atomic)
             # In the caller's own transaction a notification goes out with the commit.
-            await fetch_with(db, NOTIFY, {row["queue"] for row in rows if row["queue"]})
-        return [Enqueued(row["id"], row["outcome"]) for row in rows]
+            await fetch_with(db, NOTIFY, {row["queue"] for row in rows} - {None})
+        return rows
+
+    async def _check_conflicts(self, jobs: Sequence[NewJob], db: CallersConnection | None) -> None:
+        """Raise InvalidInput for one whose on_conflict would be about no key at all."""
+        rows: Sequence[Row]
+        wanted = [job.task for job in jobs], [job.idempotency_key for job in jobs]
+        if db is None:
+            rows = await self.database.fetch(queries.WITHOUT_UNIQUE_KEY, *wanted, patience=PATIENCE_SECONDS)
+        else:
+            rows = await fetch_with(db, queries.WITHOUT_UNIQUE_KEY, *wanted)
+        if rows:
+            task = rows[0]["task"]
+            raise InvalidInput(f'on_conflict: give a unique_key as well: the task "{task}" declares none')
 
     async def _act(self, verb: str, job_id: UUID) -> Job:
-        await self.database.fetch(verb, job_id)
+        await self.database.fetch(verb, check_id(job_id))
         return await self.get(job_id)
 
     async def _parts(self, query: str, job_id: UUID) -> list[Any]:
-        rows = await self.database.fetch(query, job_id, patience=PATIENCE_SECONDS)
+        rows = await self.database.fetch(query, check_id(job_id), patience=PATIENCE_SECONDS)
         if not rows:
             await self.get(job_id)
         return rows

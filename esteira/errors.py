@@ -4,6 +4,7 @@ EsteiraError
 ├── ConfigurationError     a setting or a task's declaration makes no sense
 ├── DatabaseUnavailable    Postgres cannot be reached, or went away; what was asked may or may not have happened
 ├── SchemaMismatch         the database's schema is missing, or not the one this version speaks
+├── PermissionDenied       the account that is logged in to the database lacks a right
 ├── InvalidInput           Postgres cannot store it, or a verb refuses it
 ├── JobNotFound            no job has this id
 │   └── JobGone            it is older than what is kept: retention may have removed it
@@ -44,6 +45,10 @@ class DatabaseUnavailable(EsteiraError):
 
 class SchemaMismatch(EsteiraError):
     """Say which schema was found, and what to run."""
+
+
+class PermissionDenied(EsteiraError):
+    """Say what the account that is logged in to the database may not do, and what to grant it."""
 
 
 class InvalidInput(EsteiraError, ValueError):

@@ -10,12 +10,21 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from esteira.encoding import decode
+from esteira.errors import InvalidInput
 
 Status = Literal["queued", "running", "waiting", "completed", "dead", "cancelled"]
 Priority = Literal["low", "normal", "high", "critical"]
 FINAL: frozenset[str] = frozenset({"completed", "dead", "cancelled"})
 
 _JSON_COLUMNS = ("payload", "result", "metadata", "error")
+
+
+def check_id(job_id: UUID | str) -> UUID:
+    """Return a job's id, which may be given as text. Raises InvalidInput."""
+    try:
+        return job_id if isinstance(job_id, UUID) else UUID(job_id)
+    except (ValueError, AttributeError, TypeError):
+        raise InvalidInput(f"{job_id!r} is no job's id: that is a UUID, as enqueue returns it") from None
 
 
 class JobError(BaseModel):
@@ -57,6 +66,8 @@ class Job(BaseModel):
     attempt: int
     failures: int
     max_attempts: int
+    retry_first_seconds: float
+    retry_max_seconds: float
     crashes: int
     generation: int
     payload: Any = None
@@ -94,8 +105,12 @@ class Job(BaseModel):
             **values,
             done=values["status"] in FINAL,
             execution_time_seconds=None if run_time is None else run_time.total_seconds(),
-            warnings=[] if result_error is None else [Warning(code="RESULT_NOT_STORED", detail=result_error)],
+            warnings=[] if result_error is None else [_without_result(result_error)],
         )
+
+
+def _without_result(why: str) -> Warning:
+    return Warning(code="RESULT_NOT_STORED", detail=f"the result could not be stored: {why}")
 
 
 class Step(BaseModel):

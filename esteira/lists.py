@@ -9,11 +9,11 @@ for all that there are: rare among the nearest, they are not many.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from pydantic_core import from_json
@@ -38,57 +38,15 @@ from sqlalchemy.types import Text
 
 from esteira.encoding import encode
 from esteira.job import FINAL
+from esteira.job_filter import JobFilter, Page
 from esteira.queries import BODIES, JOB_COLUMNS
 
 NEAREST = 10_000
-
-Sort = Literal["created_at", "-created_at", "finished_at", "-finished_at"]
 
 _view = table("jobs", *map(column, (*JOB_COLUMNS, *BODIES)), schema="esteira")
 # Where nothing is shown but ids or a number, the joins of the view are not needed.
 _table = table("job", *map(column, JOB_COLUMNS), schema="esteira")
 _stuck = table("stuck", column("id"), schema="esteira")
-
-
-@dataclass(frozen=True)
-class JobFilter:
-    """Say which jobs; None means any.
-
-    tags: jobs that have all of these. metadata: jobs whose metadata has all of these; a text is also found where the
-    metadata has the number or the boolean that it reads as.
-    The times are aware; `after` is included, `before` is not.
-    """
-
-    status: Sequence[str] | None = None
-    queue: str | None = None
-    task: str | None = None
-    tags: Sequence[str] | None = None
-    metadata: Mapping[str, Any] | None = None
-    worker: UUID | None = None
-    created_after: datetime | None = None
-    created_before: datetime | None = None
-    finished_after: datetime | None = None
-    finished_before: datetime | None = None
-    stuck: bool = False
-
-    def within(self, statuses: Sequence[str]) -> JobFilter:
-        """Return the same filter, narrowed to these statuses."""
-        return replace(self, status=[status for status in statuses if self.status is None or status in self.status])
-
-
-@dataclass(frozen=True)
-class Page:
-    """Say which of the jobs that a filter finds, in which order.
-
-    sort: by creation, or by the end (then of ended jobs only); "-" means the latest first. after: (sort key, id) of the
-    job before the page, the sort key None where it is the creation. bodies: "payload", "result".
-    """
-
-    sort: Sort = "-created_at"
-    after: tuple[datetime | None, UUID] | None = None
-    limit: int = 50
-    offset: int = 0
-    bodies: Sequence[str] = ()
 
 
 def jobs(wanted: JobFilter, page: Page) -> Select[tuple[Any, ...]]:
@@ -167,7 +125,7 @@ def _ranges(wanted: JobFilter) -> Iterator[ColumnElement[bool]]:
     """Say what the indexes that lists are ordered by can tell."""
     statuses = wanted.within(("queued", "running")).status if wanted.stuck else wanted.status
     if statuses is not None:
-        yield _table.c.status.in_(statuses)
+        yield _table.c.status.in_(sorted(set(statuses)))
     for name in ("created", "finished"):
         after, before = getattr(wanted, f"{name}_after"), getattr(wanted, f"{name}_before")
         if after is not None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from typing import Any, Literal
 from uuid import UUID
 
 from esteira.durations import Duration, to_timedelta
 from esteira.encoding import encode
-from esteira.errors import InvalidInput
+from esteira.errors import ConfigurationError, InvalidInput
 from esteira.job import Priority
 from esteira.retry import Retry, RetryChange
 
@@ -28,15 +29,18 @@ select id, queue, outcome from esteira.enqueue_many(
 NOTIFY = "select esteira.notify_workers($1::text[])"
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: that would make each five times as dear, and 10,000 of them a tenth of enqueueing them.
+@dataclass(slots=True)
 class NewJob:
     """A job to enqueue. None means what its task declares, else Esteira's default.
 
-    payload: anything that has a JSON form. delay: from now; run_at: an aware datetime; the later counts.
+    payload: anything that has a JSON form. delay: from now; or run_at: an aware datetime.
+    retry: a RetryChange changes what it names and keeps the rest as the task declares it; a Retry changes all of it.
     expires_at: an aware datetime; not begun by then, the job is cancelled.
     unique_key: at most one live job of the task has it. on_conflict: what becomes of this one then: "return" (the live
     one is the answer), "replace" (the live one takes all of this over, unless it has begun), "reject".
     idempotency_key: the same request with it is answered with the same job for 24 h, another is refused.
+    Raises InvalidInput for what can be seen to make no sense without asking the database.
     """
 
     task: str
@@ -55,11 +59,34 @@ class NewJob:
     idempotency_key: str | None = None
 
     def __post_init__(self) -> None:
-        for name, time in (("run_at", self.run_at), ("expires_at", self.expires_at)):
-            if time is not None and time.tzinfo is None:
-                raise InvalidInput(f"{name} has no time zone: {time.isoformat()}")
+        self._check_kinds()
+        if self.run_at is not None:
+            _check_time("run_at", self.run_at)
+        if self.delay is not None:
+            if self.run_at is not None:
+                raise InvalidInput("give delay or run_at, not both")
+            _interval(self.delay, "delay")
+        if self.timeout is not None:
+            _interval(self.timeout, "timeout")
+        if self.expires_at is not None:
+            _check_time("expires_at", self.expires_at)
+            replayed = self.idempotency_key is not None
+            why = too_late(self.expires_at, self.run_at, _interval(self.delay), replayed=replayed)
+            if why is not None:
+                raise InvalidInput(f"expires_at: {why}")
+
+    def _check_kinds(self) -> None:
+        if isinstance(self.tags, str):
+            raise InvalidInput(f"tags={self.tags!r} is a word, not a list of them: write tags=[{self.tags!r}]")
+        if self.metadata is not None and not isinstance(self.metadata, Mapping):
+            raise InvalidInput(f"metadata={self.metadata!r} is no object: write it as in metadata={{'customer': 7}}")
+        if self.retry is not None and not isinstance(self.retry, Retry | RetryChange):
+            raise InvalidInput(f"retry={self.retry!r} is to be a RetryChange or a Retry, as in RetryChange(attempts=2)")
         if isinstance(self.retry, Retry) and self.retry.never_on:
             raise InvalidInput("never_on belongs to the task's declaration; a job cannot change it")
+
+
+_OPTIONS = [name for name in NewJob.__dataclass_fields__ if name not in ("task", "payload")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,32 +106,80 @@ class Enqueued:
         return self.outcome in ("unique_conflict", "idempotency_mismatch")
 
 
+def check_options(options: Iterable[str], payload_fields: Collection[str] = ()) -> None:
+    """Raise InvalidInput for what is no option of enqueue, such as a field of the payload."""
+    for name in options:
+        if name in payload_fields:
+            raise InvalidInput(f'"{name}" is a field of the payload, which is one argument: enqueue({{"{name}": …}})')
+        if name not in _OPTIONS:
+            close = get_close_matches(name, _OPTIONS, 1)
+            hint = f'did you mean "{close[0]}"?' if close else f"there are {', '.join(_OPTIONS)}"
+            raise InvalidInput(f'enqueue has no option "{name}": {hint}')
+
+
+def too_late(
+    expires_at: datetime | None, run_at: datetime | None, delay: timedelta | None, *, replayed: bool = False
+) -> str | None:
+    """Say why a job with these times would never begin, or None.
+
+    replayed: it may have been enqueued before; then what the clock says now does not count.
+    """
+    if expires_at is None:
+        return None
+    now = datetime.now(UTC)
+    if not replayed and expires_at <= now:
+        return "it is past: the job would never begin"
+    begins = run_at or (None if replayed else now + (delay or timedelta()))
+    if begins is not None and expires_at <= begins:
+        return "the job may not begin before then, so it would never begin"
+    return None
+
+
 def columns(jobs: Sequence[NewJob]) -> list[list[Any] | None]:
-    """Return the parameters of ENQUEUE but the last. Raises InvalidInput for what has no JSON form."""
+    """Return the parameters of ENQUEUE but the last. Raises InvalidInput for what has no JSON form or is no NewJob."""
+    for job in jobs:
+        if not isinstance(job, NewJob):
+            raise InvalidInput(f"{job!r:.100} is no job: give NewJob(…), or what a task's new_job(…) returns")
+    retries = _if_any([job.retry for job in jobs])
     return [
         [job.task for job in jobs],
         [encode(job.payload) for job in jobs],
-        [job.queue for job in jobs],
-        [job.priority for job in jobs],
-        [_interval(job.delay) for job in jobs],
-        [job.run_at for job in jobs],
-        [job.retry and job.retry.attempts for job in jobs],
-        [job.retry and job.retry.first for job in jobs],
-        [job.retry and job.retry.max for job in jobs],
-        [_interval(job.timeout) for job in jobs],
-        [None if job.metadata is None else encode(job.metadata) for job in jobs],
-        [None if job.tags is None else encode(job.tags) for job in jobs],
-        [job.expires_at for job in jobs],
+        _if_any([job.queue for job in jobs]),
+        _if_any([job.priority for job in jobs]),
+        _if_any([job.delay for job in jobs], _interval),
+        _if_any([job.run_at for job in jobs]),
+        _if_any(retries, lambda retry: retry.attempts),
+        _if_any(retries, lambda retry: retry.first),
+        _if_any(retries, lambda retry: retry.max),
+        _if_any([job.timeout for job in jobs], _interval),
+        _if_any([job.metadata for job in jobs], encode),
+        _if_any([job.tags for job in jobs], encode),
+        _if_any([job.expires_at for job in jobs]),
         _if_any([job.unique_key for job in jobs]),
         _if_any([job.on_conflict for job in jobs]),
         _if_any([job.idempotency_key for job in jobs]),
     ]
 
 
-def _if_any(values: list[Any]) -> list[Any] | None:
-    """Return None for none at all: jobs without keys take a shorter way."""
-    return values if any(value is not None for value in values) else None
+def _if_any(values: list[Any] | None, form: Callable[[Any], Any] | None = None) -> list[Any] | None:
+    """Return the values in their form; None for none at all: that costs neither driver nor database anything.
+
+    A job without keys takes a shorter way, too.
+    """
+    if values is None or values.count(None) == len(values):
+        return None
+    return values if form is None else [None if value is None else form(value) for value in values]
 
 
-def _interval(duration: Duration | None) -> timedelta | None:
-    return None if duration is None else to_timedelta(duration)
+def _check_time(name: str, time: Any) -> None:
+    if not isinstance(time, datetime):
+        raise InvalidInput(f"{name} is to be a datetime with a time zone, not {time!r}")
+    if time.tzinfo is None:
+        raise InvalidInput(f"{name} has no time zone: {time.isoformat()}")
+
+
+def _interval(duration: Duration | None, name: str = "duration") -> timedelta | None:
+    try:
+        return None if duration is None else to_timedelta(duration)
+    except ConfigurationError as error:
+        raise InvalidInput(f"{name}: {error}") from None

@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from esteira import lists, queries
+from esteira import queries
 from esteira.acted import Acted
 from esteira.database import Database
 from esteira.durations import Duration, to_timedelta
 from esteira.encoding import decode
 from esteira.errors import UnknownTask
-from esteira.lists import JobFilter
+from esteira.job_filter import JobFilter
 from esteira.notifier import Notifier
 from esteira.overview import DeclaredTask, Ended, Queue, Totals, Worker
 
@@ -57,6 +57,8 @@ class Operations:
         return replace(acted, changed=len(await self.database.fetch("select esteira.discard_many($1)", ids)))
 
     async def _chosen(self, wanted: JobFilter, limit: int) -> tuple[list[UUID], Acted]:
+        from esteira import lists
+
         rows = await self.database.fetch(lists.oldest_ids(wanted, limit + 1), patience=PATIENCE_SECONDS)
         ids = [row["id"] for row in rows[:limit]]
         return ids, Acted(matched=len(ids), more=len(rows) > limit)
@@ -134,10 +136,20 @@ class Operations:
         rows = await self.database.fetch(queries.UNSERVED_QUEUES, patience=PATIENCE_SECONDS)
         return [row["name"] for row in rows]
 
+    async def troubled_workers(self) -> list[str]:
+        """Return what keeps slots of living workers from taking jobs though nothing runs in them: a sentence each."""
+        rows = await self.database.fetch(queries.TROUBLED_WORKERS, patience=PATIENCE_SECONDS)
+        return [f"{row['hostname']} (process {row['pid']}): {row['trouble']}" for row in rows]
+
     async def paused_queues(self) -> list[str]:
         """Return the queues that hold ready jobs, and that somebody paused."""
         rows = await self.database.fetch(queries.PAUSED_QUEUES, patience=PATIENCE_SECONDS)
         return [row["name"] for row in rows]
+
+    async def unclaimed_tasks(self) -> dict[str, bool]:
+        """Return the tasks whose ready jobs nobody claims, though workers serve their queue: whether each is paused."""
+        rows = await self.database.fetch(queries.UNCLAIMED_TASKS, patience=PATIENCE_SECONDS)
+        return {row["task"]: row["is_paused"] for row in rows}
 
 
 def _declared_task(row: Any) -> DeclaredTask:

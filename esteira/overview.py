@@ -58,7 +58,11 @@ class DeclaredTask(BaseModel):
 
 
 class Worker(BaseModel):
-    """A worker of the last day. `queues` None means all."""
+    """A worker of the last day. `queues` None means all.
+
+    held_slots: those in which a handler runs on though it was told to stop. stalled_engines: those whose loop has stood
+    still since `stalled_at`. trouble: what that means, and what to do, in a sentence.
+    """
 
     id: UUID
     hostname: str
@@ -70,6 +74,11 @@ class Worker(BaseModel):
     engines: int
     slots: int
     running: int
+    held_slots: int
+    stalled_engines: list[int] | None
+    stalled_at: datetime | None
+    free_slots: int
+    trouble: str | None
     started_at: datetime
     beat_at: datetime
     silent_for_seconds: float

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from esteira.encoding import encode
 from esteira.errors import InvalidInput, JobCancelled, JobFailed
 from esteira.job import Job
+from esteira.misfit import misfit
 
 R = TypeVar("R")
 
@@ -28,5 +29,5 @@ def result_of(job: Job, returns: TypeAdapter[R]) -> R:
     try:
         return returns.validate_json(encode(job.result))
     except ValidationError as error:
-        why = "; ".join(warning.detail for warning in job.warnings) or str(error)
+        why = "; ".join(warning.detail for warning in job.warnings) or misfit(error)
         raise InvalidInput(f"job {job.id} has no result of the type that its task declares: {why}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from tenacity import retry_if_exception, stop_after_attempt, wait_random_exponen
 
 from esteira.encoding import Encoded, encode
 from esteira.errors import ConfigurationError, InvalidInput, LeaseLost
+from esteira.misfit import misfit
 from esteira.outcomes import Outcome
 from esteira.retry import Retry
 from esteira.signature import return_adapter
@@ -68,7 +70,8 @@ class Step:
         try:
             return self.returns.validate_json(text)
         except ValidationError as error:
-            raise InvalidInput(f'the result of step "{self.name}" is not what its function declares: {error}') from None
+            why = misfit(error)
+            raise InvalidInput(f'the result of step "{self.name}" is not what its function declares: {why}') from None
 
     def took(self) -> timedelta:
         """Return how long it has been running."""
@@ -100,8 +103,13 @@ class Steps:
             raise ConfigurationError("this cannot be done inside ctx.transaction(): finish all steps before it")
 
     def begin(self, name: str, function: Callable[..., Any]) -> Step:
-        """Begin a step. Raises ConfigurationError for a name that was used in this run, is not declared, or is none."""
+        """Begin a step.
+
+        Raises ConfigurationError for a name that was used in this run, is not declared, or is none; and for what is
+        no function.
+        """
         self._refuse_while_completing()
+        _require_function(name, function)
         if name in self._used:
             raise ConfigurationError(f'the step "{name}" was used in this run already: each step needs its own name')
         if self._declared and name not in self._declared:
@@ -127,6 +135,18 @@ class Steps:
         return self._reached / len(self._declared)
 
 
+def _require_function(name: str, function: Any) -> None:
+    """Raise ConfigurationError where a step was given what its function returned: it has run, or never will."""
+    if callable(function):
+        return
+    if inspect.iscoroutine(function):
+        function.close()
+    raise ConfigurationError(
+        f'the step "{name}" was given a {type(function).__name__}, not a function: write ctx.step("{name}", function)'
+        f" without calling it, and partial(function, …) or a lambda for its arguments"
+    )
+
+
 def is_storable(text: str) -> bool:
     """Tell whether PostgreSQL can store the text: no NUL, no lone surrogates."""
     try:
@@ -137,9 +157,9 @@ def is_storable(text: str) -> bool:
 
 
 def check_progress(share: float | None, message: str | None) -> None:
-    """Raise InvalidInput for progress that cannot be shown."""
+    """Raise ConfigurationError for what is no share, InvalidInput for a message that cannot be shown."""
     if share is not None and not 0 <= share <= 1:
-        raise InvalidInput(f"progress is a share from 0 to 1, not {share}")
+        raise ConfigurationError(f"progress is a share from 0 to 1, not {share}: write ctx.progress(done / total)")
     if message is not None and not is_storable(message):
         raise InvalidInput("the message holds a NUL or half a surrogate pair, which PostgreSQL cannot store")
 

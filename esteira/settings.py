@@ -39,7 +39,9 @@ class Settings(BaseSettings):
         description="debug, info, warning, error or critical.",
     )
     log_format: str = Field(
-        "auto", pattern="^(auto|console|json)$", description="auto is console in a terminal, json elsewhere."
+        "auto",
+        pattern="^(auto|console|json)$",
+        description="auto, console or json; auto is console in a terminal, json elsewhere.",
     )
 
     @field_validator("tasks", "queues", mode="before")
@@ -92,4 +94,7 @@ def read_settings(**overrides: object) -> Settings:
         return Settings(**given)
     except ValidationError as error:
         first = error.errors()[0]
-        raise ConfigurationError(f"ESTEIRA_{str(first['loc'][0]).upper()}: {first['msg']}") from None
+        name = str(first["loc"][0])
+        # A regular expression is nothing to read: what a field may be stands in its description.
+        says = Settings.model_fields[name].description if first["type"] == "string_pattern_mismatch" else first["msg"]
+        raise ConfigurationError(f"ESTEIRA_{name.upper()}: {says}") from None

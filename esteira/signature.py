@@ -21,12 +21,20 @@ from pydantic import (
 
 from esteira.encoding import Encoded, encode
 from esteira.errors import ConfigurationError, InvalidInput
+from esteira.misfit import misfit
 
 # What pydantic raises for an annotation that it can make nothing of.
 _UNUSABLE = (PydanticUserError, PydanticUndefinedAnnotation)
 
 _ANYTHING = (Any, object)
 _NOTHING = (None, NoneType)
+# Names that mean something else than a field of the payload where nothing stands behind them.
+_METHOD = "is of a method, and there is no object when a job runs: declare a function, and have it call the method"
+_OURS = {
+    "ctx": "has no type: write `ctx: {context}` for the running attempt, or a type for a field of the payload",
+    "self": _METHOD,
+    "cls": _METHOD,
+}
 
 
 class Signature:
@@ -46,6 +54,8 @@ class Signature:
             subject = f"{function.__qualname__}: the parameter {name}"
             if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
                 raise ConfigurationError(f"{subject} is {parameter.kind.description}; a payload's fields need names")
+            if parameter.annotation is parameter.empty and name in _OURS:
+                raise ConfigurationError(f"{subject} {_OURS[name].format(context=context_type.__name__)}")
             if name.startswith("_"):
                 raise ConfigurationError(f"{subject} is private by its name; fields cannot begin with an underscore")
             if parameter.annotation is other_context_type:
@@ -65,7 +75,6 @@ class Signature:
             self.payload_schema: dict[str, Any] = self._model.model_json_schema()
         except _UNUSABLE as error:
             raise ConfigurationError(f"{function.__qualname__}: {error}") from None
-        self._names = tuple(fields)
         self.may_return_none = self._misfit("null") is None
 
     @property
@@ -87,18 +96,16 @@ class Signature:
         try:
             self.returns.validate_json(text)
         except ValidationError as error:
-            return str(error)
+            return misfit(error)
         except Exception as error:  # noqa: BLE001 - a validator of somebody's: the work is done, whatever it raises
             return f"{type(error).__name__}: {error}"
         return None
 
     def decode(self, payload: str) -> dict[str, Any]:
         """Return the arguments in a payload of JSON text. Raises pydantic.ValidationError."""
-        model = self._model.model_validate_json(payload)
-        if self._whole:
-            return {self._whole: model}
-        # Not by getattr: a parameter may have the name of one of pydantic's own attributes.
-        return {name: vars(model)[name] for name in self._names}
+        model = self._model.__pydantic_validator__.validate_json(payload)
+        # The model of plain parameters lives for this moment only, and what it holds are they.
+        return {self._whole: model} if self._whole else vars(model)
 
     def encode(self, payload: BaseModel | Mapping[str, Any] | None) -> Encoded:
         """Return the JSON text of what somebody wants to enqueue, if the task can read it. Raises InvalidInput."""
@@ -108,7 +115,7 @@ class Signature:
             text = encode(model, round_trip=True)
             self._model.model_validate_json(text)
         except ValidationError as error:
-            raise InvalidInput(f"the payload does not fit: {error}") from None
+            raise InvalidInput(f"the payload does not fit: {misfit(error)}") from None
         return text
 
 

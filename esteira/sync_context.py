@@ -128,7 +128,7 @@ class SyncContext:
     def progress(self, share: float | None = None, message: str | None = None) -> None:
         """Show how far the job is: 0 to 1, and a message. Written at most four times a second, the latest wins.
 
-        Raises InvalidInput for a share or a message that cannot be shown.
+        Raises ConfigurationError for what is no share, InvalidInput for a message that cannot be shown.
         """
         self._check()
         check_progress(share, message)

@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from esteira import lists, queries
+from esteira import queries
 from esteira.acted import Acted
 from esteira.database import SyncDatabase
 from esteira.durations import Duration, to_timedelta
 from esteira.encoding import decode
 from esteira.errors import UnknownTask
-from esteira.lists import JobFilter
+from esteira.job_filter import JobFilter
 from esteira.notifier import SyncNotifier
 from esteira.overview import DeclaredTask, Ended, Queue, Totals, Worker
 
@@ -58,6 +58,8 @@ class SyncOperations:
         return replace(acted, changed=len(self.database.fetch("select esteira.discard_many($1)", ids)))
 
     def _chosen(self, wanted: JobFilter, limit: int) -> tuple[list[UUID], Acted]:
+        from esteira import lists
+
         rows = self.database.fetch(lists.oldest_ids(wanted, limit + 1), patience=PATIENCE_SECONDS)
         ids = [row["id"] for row in rows[:limit]]
         return ids, Acted(matched=len(ids), more=len(rows) > limit)
@@ -135,10 +137,20 @@ class SyncOperations:
         rows = self.database.fetch(queries.UNSERVED_QUEUES, patience=PATIENCE_SECONDS)
         return [row["name"] for row in rows]
 
+    def troubled_workers(self) -> list[str]:
+        """Return what keeps slots of living workers from taking jobs though nothing runs in them: a sentence each."""
+        rows = self.database.fetch(queries.TROUBLED_WORKERS, patience=PATIENCE_SECONDS)
+        return [f"{row['hostname']} (process {row['pid']}): {row['trouble']}" for row in rows]
+
     def paused_queues(self) -> list[str]:
         """Return the queues that hold ready jobs, and that somebody paused."""
         rows = self.database.fetch(queries.PAUSED_QUEUES, patience=PATIENCE_SECONDS)
         return [row["name"] for row in rows]
+
+    def unclaimed_tasks(self) -> dict[str, bool]:
+        """Return the tasks whose ready jobs nobody claims, though workers serve their queue: whether each is paused."""
+        rows = self.database.fetch(queries.UNCLAIMED_TASKS, patience=PATIENCE_SECONDS)
+        return {row["task"]: row["is_paused"] for row in rows}
 
 
 def _declared_task(row: Any) -> DeclaredTask:

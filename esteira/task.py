@@ -15,7 +15,7 @@ from esteira.context import Context
 from esteira.errors import ConfigurationError
 from esteira.handle import Handle
 from esteira.job import Priority
-from esteira.new_job import NewJob
+from esteira.new_job import NewJob, check_options
 from esteira.retry import Retry
 from esteira.signature import Signature
 from esteira.sync_context import SyncContext
@@ -54,6 +54,8 @@ class Policy:
                 raise ConfigurationError(f'"{word}" is none of {", ".join(known)}')
         if not self.timeout:
             raise ConfigurationError("a timeout of 0 leaves no time to run")
+        if not _is_count(self.version):
+            raise ConfigurationError(f"version={self.version!r} is to be a number; 1 is the first")
         if len(set(self.steps)) < len(self.steps):
             raise ConfigurationError(f"a step is declared twice: {', '.join(self.steps)}")
 
@@ -110,6 +112,7 @@ class Task(Generic[P, R]):
 
     def new_job(self, payload: Payload = None, **options: Any) -> NewJob:
         """Validate the payload and return a job of this task, for a client's `enqueue_many`. Raises InvalidInput."""
+        check_options(options, self.signature.payload_fields)
         return NewJob(self.name, self.signature.encode(payload), **options)
 
     def declaration(self) -> dict[str, Any]:
@@ -146,6 +149,10 @@ class PlainTask(Task[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function itself, for unit tests and for other code."""
         return self.function(*args, **kwargs)  # type: ignore[no-any-return]
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and value >= 1
 
 
 def check_name(name: str) -> None:

@@ -6,9 +6,10 @@
 - enqueue.py, lines.py: enqueue
 - jobs.py, report.py: status, jobs, explain
 - acts.py, bulk.py, choice.py: cancel, retry, discard, edit; by id, or by filter
-- queues.py, workers.py: queues, tasks, workers, and their pauses and ends
+- queues.py, workers.py: queues, tasks, workers, their pauses and ends, and retention
 - doctor.py: what is wrong with an installation
-- processes.py: serve, worker, migrate
+- history.py: record every change of every job, and check it
+- processes.py: serve, worker, migrate, roles
 - dev.py, child.py, readiness.py: everything at once, for development
 - views.py, tables.py, text.py: how it all looks in a terminal
 
@@ -19,8 +20,8 @@ from typing import Annotated
 
 import typer
 
-from esteira.cli import acts, dev, doctor, enqueue, jobs, processes, queues, workers
-from esteira.cli.exits import EPILOG, Commands
+from esteira.cli import acts, dev, doctor, enqueue, history, jobs, processes, queues, workers
+from esteira.cli.exits import EPILOG, Command, Commands
 
 
 def _show_version(wanted: bool) -> None:
@@ -45,7 +46,8 @@ app = typer.Typer(
 @app.callback()
 def common(
     _version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version and end.")
+        bool,
+        typer.Option("--version", metavar="", is_eager=True, callback=_show_version, help="Print the version and end."),
     ] = False,
 ) -> None:
     """Take the options that belong to no command."""
@@ -56,6 +58,7 @@ for command in (
     processes.serve,
     processes.worker,
     processes.migrate,
+    processes.roles,
     enqueue.enqueue,
     jobs.status,
     jobs.jobs,
@@ -68,12 +71,14 @@ for command in (
     queues.pause,
     queues.resume,
     queues.purge,
+    queues.keep,
     queues.tasks,
     workers.workers,
     workers.drain,
     doctor.doctor,
 ):
-    app.command()(command)
+    app.command(cls=Command)(command)
+app.add_typer(history.app, name="history")
 
 
 def main() -> None:

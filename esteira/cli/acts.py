@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from esteira.cli.bulk import Bulk
     from esteira.client import Client
     from esteira.job import Job
-    from esteira.lists import JobFilter
+    from esteira.job_filter import JobFilter
 
 Ids = Annotated[
     list[UUID] | None,
@@ -143,7 +143,7 @@ def _act(
     how: Manner,
 ) -> None:
     from esteira.cli.bulk import act_on_many
-    from esteira.lists import JobFilter
+    from esteira.job_filter import JobFilter
 
     if not ids and wanted == JobFilter():
         raise ConfigurationError(f"which jobs? esteira {bulk.verb} ID, or a filter such as --status or --queue")

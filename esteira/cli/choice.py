@@ -7,7 +7,7 @@ from esteira.cli.options import option, past, split
 from esteira.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from esteira.lists import JobFilter
+    from esteira.job_filter import JobFilter
 
 
 def _which(text: str, *flags: str, **rest: Any) -> Any:
@@ -35,7 +35,7 @@ def job_filter(
     finished_before: Annotated[str | None, _which("Likewise.", metavar="TIME")] = None,
 ) -> "JobFilter":
     """Return what the options say. Raises ConfigurationError."""
-    from esteira.lists import JobFilter
+    from esteira.job_filter import JobFilter
 
     return JobFilter(
         status=_statuses(status),

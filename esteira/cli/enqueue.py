@@ -41,7 +41,7 @@ def job_options(
     ] = None,
     max_attempts: Annotated[
         int | None,
-        option("Failures that end it; the backoff is then 5 s to 1 h. (default: the task's)", min=1, metavar="N"),
+        option("Failures that end it. (default: the task's, as is the backoff)", min=1, metavar="N"),
     ] = None,
     timeout: Annotated[
         str | None, option("The longest that an attempt may take. (default: the task's)", metavar="DURATION")
@@ -60,7 +60,7 @@ def job_options(
     ] = None,
 ) -> dict[str, Any]:
     """Return the fields of a NewJob that the options fill. Raises ConfigurationError."""
-    from esteira.retry import Retry
+    from esteira.retry import RetryChange
 
     if expires_in and expires_at:
         raise ConfigurationError("--expires-in and --expires-at say the same: give one of them")
@@ -74,7 +74,7 @@ def job_options(
         "delay": delay,
         "run_at": moment(run_at),
         "expires_at": _from_now(expires_in) or moment(expires_at),
-        "retry": None if max_attempts is None else Retry(attempts=max_attempts),
+        "retry": None if max_attempts is None else RetryChange(attempts=max_attempts),
         "timeout": timeout,
         "tags": split(tag),
         "metadata": json_object(metadata, "the metadata"),
@@ -106,8 +106,10 @@ def enqueue(
     With --wait its result follows, as JSON, once it has ended.
     The exit code then tells how: 0 completed, 1 dead, 6 cancelled.
     With --json the whole job is printed instead.
-    With --lines the ids are printed, one a line. With an --idempotency-key as well, the same
-    command can be run again after an interruption: no line is enqueued twice.
+    With --lines the ids are printed, one a line.
+    With an --idempotency-key as well it can be run again after an interruption:
+    no line is enqueued twice.
+    A payload that does not fit its task makes the job dead at its first attempt.
     """
     from esteira import NewJob
 
@@ -158,11 +160,12 @@ async def _end(client: "Client", job_id: "UUID") -> "JobReport":
     if console(stderr=True).is_terminal:
         return await watch_job(client, job_id, as_json=False, stderr=True)
     from esteira.cli.report import reports
+    from esteira.cli.text import sentence_of
 
     explained_at = time.monotonic() + BEGIN_SECONDS
     async for report in reports(client, job_id):
         if report.status == "queued" and report.attempt == 0 and time.monotonic() >= explained_at:
-            typer.echo(f"esteira: job {job_id} has not begun: {report.explanation.detail}", err=True)
+            typer.echo(f"esteira: job {job_id} has not begun: {sentence_of(report.explanation.detail)}", err=True)
             explained_at = math.inf
     return report
 

@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from esteira.errors import (
     Changed,
@@ -47,11 +47,11 @@ class Exit(IntEnum):
 
 MEANINGS = {
     Exit.FINE: "all went well",
-    Exit.DEAD: "the awaited job is dead; `doctor` found a problem; or a defect",
+    Exit.DEAD: "the awaited job is dead; `doctor` found a problem, `history check` a breach; or a defect",
     Exit.USAGE: "an option, an argument, a setting or a value makes no sense",
     Exit.NOT_FOUND: "no such job, task or worker",
     Exit.WRONG_STATUS: "the job's status does not allow it",
-    Exit.DATABASE: "the database is unavailable, or its schema is not this version's",
+    Exit.DATABASE: "the database is unavailable, lacks this version's schema, or its account lacks a right",
     Exit.CANCELLED: "the awaited job was cancelled",
     Exit.PROCESS_ENDED: "a process of `esteira dev` ended by itself",
     Exit.CONFLICT: "another job has the unique or idempotency key",
@@ -89,7 +89,22 @@ _NEXT: dict[type[EsteiraError], str] = {
 _JOB = re.compile(r"job ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 
-class Commands(TyperGroup):
+class _Help:
+    """Show --help as the switch that it is, without a type behind it."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """Return the option, or None where there is none."""
+        found = super().get_help_option(ctx)  # type: ignore[misc]
+        if found is not None:
+            found.metavar = ""
+        return found
+
+
+class Command(_Help, TyperCommand):
+    """One command."""
+
+
+class Commands(_Help, TyperGroup):
     """Run a command; an error of Esteira's ends it with a sentence and its code, never with a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -122,4 +137,6 @@ def sentence(error: EsteiraError) -> str:
         return text
     # All errors about a job name it so, those from the database too, which carry nothing but their text.
     named = _JOB.search(text)
-    return f"{re.sub(r'[.;]$', '', text)}: {step.format(id=named[1] if named else 'ID')}"
+    told = step.format(id=named[1] if named else "ID")
+    # What a task raised may have many lines: the next step is not to be looked for at the end of the last.
+    return f"{text}\n{told}" if "\n" in text else f"{re.sub(r'[.;]$', '', text)}: {told}"

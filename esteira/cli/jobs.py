@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from esteira.cli.report import JobReport
     from esteira.client import Client
     from esteira.job import Job
-    from esteira.lists import JobFilter, Page
+    from esteira.job_filter import JobFilter, Page
 
 Watch = Annotated[bool, option("Show it live.", "--watch", "-w")]
 
@@ -62,7 +62,7 @@ def jobs(
     `esteira jobs --status queued,waiting` lists what is pending.
     With --watch --json each job that is new on the list, or has changed, is a line.
     """
-    from esteira.lists import Page
+    from esteira.job_filter import Page
 
     page = Page(sort=sort, limit=limit)
     if count:
@@ -96,9 +96,9 @@ def explain(job_id: JobId, as_json: Json = False, database_url: DatabaseUrl = No
     if as_json:
         print_json(explanation)
     else:
-        from esteira.cli.text import plain
+        from esteira.cli.text import sentence_of
 
-        console().print(plain(explanation.detail), soft_wrap=True)
+        console().print(sentence_of(explanation.detail), soft_wrap=True)
 
 
 async def watch_job(client: "Client", job_id: "UUID", *, as_json: bool, stderr: bool = False) -> "JobReport":

@@ -96,7 +96,10 @@ def past(text: str | None) -> datetime | None:
         # What begins as a date does was meant to be one.
         if text is None or text[4:5] == "-":
             raise
-    return datetime.now(UTC) - to_timedelta(text)
+    try:
+        return datetime.now(UTC) - to_timedelta(text)
+    except (ConfigurationError, OverflowError):
+        raise ConfigurationError(f'"{text}" is no time: write 2030-01-31T09:00Z, or how long ago: 2h, 7d') from None
 
 
 def json_value(text: str | bytes, what: str = "the payload") -> Any:

@@ -1,4 +1,4 @@
-"""The long-running commands, and the one that prepares the database for them."""
+"""The long-running commands, and those that prepare the database for them."""
 
 import asyncio
 from typing import Annotated
@@ -79,6 +79,16 @@ def migrate(as_json: Json = False, database_url: DatabaseUrl = None) -> None:
     else:
         was = "missing" if before is None else f"at version {before}"
         typer.echo(f"the schema was {was}, and is at version {after} now")
+
+
+def roles() -> None:
+    """Print the SQL that makes the database's roles.
+
+    `esteira roles | psql -X -v ON_ERROR_STOP=1 --single-transaction "$ESTEIRA_DATABASE_URL"`, after each migration.
+    """
+    from esteira_migrations import roles
+
+    typer.echo(roles(), nl=False)
 
 
 async def _reach(url: str) -> None:

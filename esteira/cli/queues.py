@@ -1,4 +1,4 @@
-"""Commands about queues and tasks: list them, pause, resume and purge them."""
+"""Commands about queues and tasks: list them, pause, resume and purge them, say how long ended jobs are kept."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +9,8 @@ from esteira.cli.session import ask, confirm, console, print_json
 
 if TYPE_CHECKING:
     from esteira.client import Client
+    from esteira.durations import Duration
+    from esteira.overview import Queue
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The queue, or with --task the task.", show_default=False)]
 OfTask = Annotated[bool, option("NAME is a task, in whatever queue.", "--task")]
@@ -96,6 +98,47 @@ def purge(
         print_json({"queue": queue, "cancelled": purged})
     else:
         typer.echo(f"cancelled {purged:,} {'job' if purged == 1 else 'jobs'} of the queue {queue}")
+
+
+def keep(
+    queue: Annotated[str, typer.Argument(metavar="QUEUE", help="The queue.", show_default=False)],
+    finished: Annotated[
+        str | None,
+        option("How long completed and cancelled jobs are kept; 'default': as elsewhere.", metavar="DURATION"),
+    ] = None,
+    dead: Annotated[
+        str | None, option("How long dead jobs are kept; 'default': as elsewhere.", metavar="DURATION")
+    ] = None,
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Say how long the ended jobs of a queue are kept.
+
+    What is not given stays as it is; without options it is only shown.
+    """
+
+    async def go(client: "Client") -> "Queue | None":
+        found = await client.queue(queue)
+        if finished is not None or dead is not None:
+            was = (found.keep_finished_seconds, found.keep_dead_seconds) if found else (None, None)
+            await client.keep(queue, finished=_kept(finished, was[0]), dead=_kept(dead, was[1]))
+            found = await client.queue(queue)
+        return found
+
+    found = ask(database_url, go)
+    kept = (found.keep_finished_seconds, found.keep_dead_seconds) if found else (None, None)
+    if as_json:
+        print_json({"queue": queue, "keep_finished_seconds": kept[0], "keep_dead_seconds": kept[1]})
+    else:
+        from esteira.cli.text import duration
+
+        told = ["as long as elsewhere" if seconds is None else duration(seconds) for seconds in kept]
+        typer.echo(f"the queue {queue} keeps finished jobs {told[0]}, dead ones {told[1]}")
+
+
+def _kept(given: str | None, was: float | None) -> "Duration | None":
+    """Return what an option says, else what was set before."""
+    return was if given is None else None if given == "default" else given
 
 
 def _command(verb: str, name: str, task: bool) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from esteira.client import Client
-    from esteira.lists import JobFilter, Page
+    from esteira.job_filter import JobFilter, Page
 
 REFRESH_SECONDS = 0.5
 

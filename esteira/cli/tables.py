@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -28,14 +29,32 @@ def jobs_view(jobs: Sequence[Job], width: int) -> RenderableType:
     if not jobs:
         return Text("no such jobs", style="dim")
     now = datetime.now(UTC)
-    wide = width >= WIDE
-    table = _table("id", "status", "task", "done", "age", *(("failures", "queue", "note") if wide else ()))
+    if width < WIDE:
+        return Group(*(part for job in jobs for part in _job_lines(job, now)))
+    table = _table("id", "status", "task", "done", "age", "failures", "queue", "note")
     for job in jobs:
         age = Text(rough(since(job.created_at, now)))
-        always = (Text(str(job.id)), word(job.status), plain(job.task), Text(f"{job.progress:.0%}"), age)
-        extra = (Text(f"{job.failures}/{job.max_attempts}"), plain(job.queue), _note(job, now))
-        table.add_row(*always, *(extra if wide else ()))
+        facts = (Text(str(job.id)), word(job.status), plain(job.task), Text(f"{job.progress:.0%}"), age)
+        table.add_row(*facts, Text(f"{job.failures}/{job.max_attempts}"), plain(job.queue), _note(job, now))
     return table
+
+
+def _job_lines(job: Job, now: datetime) -> list[Text]:
+    """Draw a job for a narrow terminal: its id and how it is, and on a line below what makes it worth a look."""
+    status = word(job.status)
+    status.pad_right(9 - len(status))
+    age = rough(since(job.created_at, now))
+    first = Text.assemble(str(job.id), "  ", status, f"  {job.progress:>4.0%}  {age:<6}  ", plain(job.task))
+    parts = [_note(job, now)]
+    if job.failures:
+        parts.append(Text(f"failures {job.failures}/{job.max_attempts}"))
+    if job.queue != "default":
+        parts.append(plain(f"queue {job.queue}"))
+    told = Text(" · ").join(part for part in parts if part)
+    lines = [first, Text.assemble("  ", told)] if told else [first]
+    for line in lines:
+        line.no_wrap, line.overflow = True, "ellipsis"
+    return lines
 
 
 def workers_view(workers: Sequence[Worker], width: int) -> RenderableType:
@@ -44,19 +63,27 @@ def workers_view(workers: Sequence[Worker], width: int) -> RenderableType:
         return Text("no worker has been here in the last day; start one: esteira worker --tasks MODULE")
     wide = width >= WIDE
     extra_columns = ("engines", "version", "queues", "tasks") if wide else ()
-    table = _table("id", "state", "where", "running", "beat", *extra_columns)
+    table = _table("id", "state", "where", "running", "free", "beat", "note", *extra_columns)
     for worker in workers:
         always = (
             Text(str(worker.id)),
             word(worker.state),
             plain(f"{worker.hostname}:{worker.pid}"),
             Text(f"{worker.running}/{worker.slots}", justify="right"),
+            Text(str(worker.free_slots), justify="right"),
             Text(rough(worker.silent_for_seconds)),
+            _trouble(worker),
         )
         queues = "all" if worker.queues is None else ", ".join(worker.queues)
         extra = (Text(str(worker.engines)), plain(worker.version), plain(queues), plain(", ".join(worker.tasks)))
         table.add_row(*always, *(extra if wide else ()))
     return table
+
+
+def _trouble(worker: Worker) -> Text:
+    held = [f"{worker.held_slots} held"] if worker.held_slots else []
+    stalled = [f"{len(worker.stalled_engines)} stalled"] if worker.stalled_engines else []
+    return Text(", ".join(held + stalled))
 
 
 def queues_view(queues: Sequence[Queue], width: int) -> RenderableType:
@@ -65,13 +92,16 @@ def queues_view(queues: Sequence[Queue], width: int) -> RenderableType:
         return Text("no queue yet: the first job makes one: esteira enqueue TASK")
     wide = width >= WIDE
     counts = ("ready", "scheduled", "running", "waiting", "dead") if wide else ("ready", "scheduled", "running", "dead")
-    table = _table("queue", *counts, "workers", "oldest", "note")
+    # Few queues have rules of their own.
+    kept = wide and any(queue.keep_finished_seconds or queue.keep_dead_seconds for queue in queues)
+    table = _table("queue", *counts, "workers", "oldest", *(("kept, dead",) if kept else ()), "note")
     for queue in queues:
         oldest = "" if queue.oldest_ready_age_seconds is None else rough(queue.oldest_ready_age_seconds)
         table.add_row(
             plain(queue.queue),
             *(_count(name, getattr(queue, name)) for name in (*counts, "workers")),
             Text(oldest),
+            *((_kept(queue),) if kept else ()),
             _pause(queue),
         )
     return table
@@ -111,6 +141,11 @@ def _table(*columns: str) -> Table:
 def _count(name: str, number: int) -> Text:
     style = "dim" if number == 0 else {"dead": "bold red", "running": "bold blue"}.get(name, "")
     return Text(f"{number:,}", style=style)
+
+
+def _kept(queue: Queue) -> Text:
+    lengths = (queue.keep_finished_seconds, queue.keep_dead_seconds)
+    return Text(", ".join("-" if seconds is None else rough(seconds) for seconds in lengths))
 
 
 def _pause(what: Queue | DeclaredTask) -> Text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -22,6 +23,8 @@ STYLES = {
     "lost": "bold red",
     "stopped": "dim",
 }
+_VERB = re.compile(r"`select esteira\.(\w+)\('([^']+)'\)`")
+_FRACTION = re.compile(r"(?<=\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\.\d+")
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 
@@ -29,6 +32,12 @@ def plain(value: object, style: str = "") -> Text:
     """Show text that came from users as it is: no markup, and no control characters that would steer the terminal."""
     shown = (letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}" for letter in str(value))
     return Text("".join(shown), style=style)
+
+
+def sentence_of(explanation: str) -> Text:
+    """Show what `esteira.explain` says as a terminal has it: the commands of this one, and times without fractions."""
+    told = _VERB.sub(r"`esteira \1 \2`", explanation)
+    return plain(_FRACTION.sub("", told).replace(".. `", ". `"))
 
 
 def word(status: str) -> Text:

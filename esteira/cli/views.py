@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from esteira.cli.text import duration, plain, since, word
+from esteira.cli.text import duration, plain, sentence_of, since, word
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ def job_view(report: JobReport) -> RenderableType:
         parts += [Text.assemble(("error  ", "bold red"), plain(error)), *_traceback(report.attempts, error)]
     parts += [Text.assemble(("warning  ", "bold yellow"), plain(warning.detail)) for warning in report.warnings]
     if not report.done and report.explanation.code != "running":
-        parts.append(Text.assemble(("why  ", "bold"), plain(report.explanation.detail)))
+        parts.append(Text.assemble(("why  ", "bold"), sentence_of(report.explanation.detail)))
     if report.status == "completed" and report.result is not None:
         parts.append(_result(report.result))
     return Group(*parts)
@@ -89,6 +89,9 @@ def _words(error: JobError | None) -> str:
 
 def _attempts(attempts: Sequence[Attempt], shown_below: str) -> RenderableType:
     rows = Table.grid(padding=(0, 2, 0, 0))
+    for _ in range(3):
+        # Rich takes room from wherever there are spaces: it broke "after 13 ms".
+        rows.add_column(no_wrap=True)
     for attempt in attempts:
         error = _words(attempt.error)
         ran = duration(since(attempt.started_at, attempt.finished_at))

@@ -4,7 +4,7 @@ from esteira.database.callers import CallersConnection, Row, SyncCallersConnecti
 from esteira.database.listener import Listener
 from esteira.database.pool import Connection, Database
 from esteira.database.pooler import is_pooled_sync
-from esteira.database.sqlstates import translated
+from esteira.database.sqlstates import translate, translated
 from esteira.database.sync import SyncConnection, SyncDatabase
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "fetch_with",
     "is_pooled_sync",
     "sync_fetch_with",
+    "translate",
     "translated",
 ]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import asyncpg
@@ -16,10 +17,9 @@ from asyncpg.pool import PoolConnectionProxy
 from psycopg.rows import dict_row
 from psycopg.types.string import TextLoader
 from psycopg.types.uuid import UUIDLoader
-from sqlalchemy import text
 
-from esteira.database.sqlstates import translated
-from esteira.errors import InvalidInput
+from esteira.database.sqlstates import translate, translated
+from esteira.errors import DatabaseUnavailable, InvalidInput
 
 
 class Row(Protocol):
@@ -62,9 +62,11 @@ async def fetch_with(db: Any, statement: str, *args: object) -> Sequence[Row]:
                 await cursor.execute(statement.encode(), _arrays(args))
                 return await cursor.fetchall() if cursor.description else []
         if _is(db, "sqlalchemy.ext.asyncio", "AsyncSession", "async_scoped_session"):
-            return _rows(await (await db.connection()).execute(_clause(statement), _named(args)))
+            with _translated_sqlalchemys():
+                return _rows(await (await db.connection()).execute(_clause(statement), _named(args)))
         if _is(db, "sqlalchemy.ext.asyncio", "AsyncConnection"):
-            return _rows(await db.execute(_clause(statement), _named(args)))
+            with _translated_sqlalchemys():
+                return _rows(await db.execute(_clause(statement), _named(args)))
     raise InvalidInput(
         f"db={db!r} cannot be enqueued with here: the asynchronous client takes an asyncpg connection, a"
         " psycopg.AsyncConnection, or an AsyncConnection or AsyncSession of SQLAlchemy"
@@ -80,9 +82,11 @@ def sync_fetch_with(db: Any, statement: str, *args: object) -> Sequence[Row]:
         if isinstance(db, psycopg.Connection):
             return fetch_with_psycopg(db, statement, args)
         if _is(db, "sqlalchemy.orm", "Session", "scoped_session"):
-            return _rows(db.connection().execute(_clause(statement), _named(args)))
+            with _translated_sqlalchemys():
+                return _rows(db.connection().execute(_clause(statement), _named(args)))
         if _is(db, "sqlalchemy", "Connection"):
-            return _rows(db.execute(_clause(statement), _named(args)))
+            with _translated_sqlalchemys():
+                return _rows(db.execute(_clause(statement), _named(args)))
     raise InvalidInput(
         f"db={db!r} cannot be enqueued with here: the synchronous client takes a psycopg.Connection, or a Connection"
         " or Session of SQLAlchemy"
@@ -110,12 +114,29 @@ def _arrays(args: Sequence[object]) -> list[object]:
 
 
 def _clause(statement: str) -> TextClause:
+    from sqlalchemy import text
+
     # In parentheses: SQLAlchemy reads no parameter in `:p1::text`.
     return text(_PLACEHOLDER.sub(r"(:p\1)", statement))
 
 
 def _named(args: Sequence[object]) -> dict[str, object]:
     return {f"p{number}": arg for number, arg in enumerate(_arrays(args), 1)}
+
+
+@contextmanager
+def _translated_sqlalchemys() -> Iterator[None]:
+    """Look through SQLAlchemy, and through what it puts between itself and asyncpg, as `translated` does elsewhere."""
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        yield
+    except DBAPIError as error:
+        cause = (error.orig and error.orig.__cause__) or error.orig or error
+        ours = DatabaseUnavailable(str(cause)) if error.connection_invalidated else translate(cause)
+        if ours is None:
+            raise
+        raise ours from error
 
 
 def _rows(result: CursorResult[Any]) -> Sequence[Row]:

@@ -10,31 +10,37 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 from pydantic_core import from_json
-from sqlalchemy import Select, make_url
 from tenacity import AsyncRetrying
 
+from esteira.database.composed import compiled
 from esteira.database.patience import is_worth_another_try, patiently
 from esteira.database.pooler import is_pooled, refuses_settings
-from esteira.database.sqlstates import connection_lost, translated
+from esteira.database.sqlstates import connection_lost, is_read_only, translated
+from esteira.errors import DatabaseUnavailable
 
 Record = asyncpg.Record
 if TYPE_CHECKING:
+    from sqlalchemy import Select
+
     # asyncpg's classes are generic to type checkers only.
     BaseConnection = asyncpg.Connection[Record]
-    Connection = BaseConnection | asyncpg.pool.PoolConnectionProxy[Record]
+    PooledConnection = asyncpg.pool.PoolConnectionProxy[Record]
+    Connection = BaseConnection | PooledConnection
     Pool = asyncpg.Pool[Record]
 else:
     Connection = BaseConnection = asyncpg.Connection
     Pool = asyncpg.Pool
 
 DEADLINE_SECONDS = 30.0
+# How long a statement that took too long, or is no longer wanted, is waited for once the server was asked to cancel it.
+# On a link that has fallen silent no answer comes to that either: without a bound a deadline would last twice as long.
+_CANCEL_SECONDS = 1.0
 # What may last in a session beyond a transaction, but for prepared statements, which the drivers keep account of.
 CLEAN = """
 reset session authorization; reset all; close all; unlisten *;
 select pg_advisory_unlock_all(); discard temp; discard sequences
 """
 _CLEAN_SECONDS = 5.0
-_DIALECT = make_url("postgresql+asyncpg://").get_dialect()()
 
 
 class Database:
@@ -58,14 +64,20 @@ class Database:
         self._pool: Pool | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening = asyncio.Lock()
+        # Lent by the pool and kept for the next statement. Nobody waits for the pool while there is one.
+        self._kept: PooledConnection | None = None
+        self._waiting = 0
 
     async def close(self) -> None:
         """Close the pool; connections in use are given a moment."""
         pool, self._pool = self._pool, None
+        kept, self._kept = self._kept, None
         if pool is None or self._loop is not asyncio.get_running_loop():
             return
         try:
             async with asyncio.timeout(5):
+                if kept is not None:
+                    await pool.release(kept)
                 await pool.close()
         except TimeoutError:
             pool.terminate()
@@ -86,10 +98,13 @@ class Database:
             pool = await self._open()
             async for attempt in AsyncRetrying(**patiently(patience)):
                 with attempt:
-                    connection = await pool.acquire(timeout=DEADLINE_SECONDS)
+                    connection = await self._take(pool)
         try:
             with connection_lost():
                 yield connection
+        except DatabaseUnavailable as error:
+            await self._leave_read_only(pool, error)
+            raise
         finally:
             if self.pooled:
                 # The session that the block used is somebody else's by now.
@@ -133,18 +148,59 @@ class Database:
 
     async def _fetch(self, statement: str, parameters: Sequence[object]) -> list[Record]:
         pool = await self._open()
-        async with pool.acquire(timeout=DEADLINE_SECONDS) as connection:
-            try:
-                return await connection.fetch(statement, *parameters, timeout=DEADLINE_SECONDS)
-            except asyncpg.InternalClientError:
-                # It would come back to the pool as if it were in order.
-                connection.terminate()
-                raise
+        connection = await self._take(pool)
+        try:
+            rows = await connection.fetch(statement, *parameters, timeout=DEADLINE_SECONDS)
+        except asyncpg.InternalClientError:
+            # It would come back to the pool as if it were in order.
+            connection.terminate()
+            await pool.release(connection)
+            raise
+        except BaseException as error:
+            await self._leave_read_only(pool, error)
+            # Out of patience, the pool ends the connection by itself; what the caller has to hear is the error.
+            with suppress(TimeoutError):
+                await pool.release(connection, timeout=_CANCEL_SECONDS)
+            raise
+        if not self._keep(pool, connection):
+            await pool.release(connection)
+        return rows
+
+    async def _take(self, pool: Pool) -> PooledConnection:
+        """Return the connection that was kept, if it lives, else one of the pool."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            if _lives(kept):
+                return kept
+            await pool.release(kept)
+        self._waiting += 1
+        try:
+            return await pool.acquire(timeout=DEADLINE_SECONDS)
+        finally:
+            self._waiting -= 1
+
+    def _keep(self, pool: Pool, connection: PooledConnection) -> bool:
+        """Keep it for the next statement, unless somebody waits: to give it back and take it again costs 60 µs."""
+        if self._kept is not None or self._waiting or self._pool is not pool:
+            return False
+        self._kept = connection
+        return True
+
+    async def _leave_read_only(self, pool: Pool, error: BaseException) -> None:
+        """Use no connection again where one met a server that no longer takes writes: look for another server."""
+        if is_read_only(error):
+            await pool.expire_connections()
+            kept, self._kept = self._kept, None
+            if kept is not None:
+                await pool.release(kept)
 
     async def _open(self) -> Pool:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop, self._pool, self._opening = loop, None, asyncio.Lock()
+            self._kept, self._waiting = None, 0
+        if self._pool is not None:
+            return self._pool
         async with self._opening:
             if self._pool is None:
                 self._pool = await asyncpg.create_pool(
@@ -202,7 +258,15 @@ class _Connection(BaseConnection):
         return ""
 
 
-async def _give_back(pool: Pool, connection: asyncpg.pool.PoolConnectionProxy[Record]) -> None:
+def _lives(connection: PooledConnection) -> bool:
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:
+        # The pool took it back when it was lost.
+        return False
+
+
+async def _give_back(pool: Pool, connection: PooledConnection) -> None:
     """Give a lent connection back clean, or end it; whatever happens here, what the block did stands."""
     clean = False
     try:
@@ -228,11 +292,3 @@ async def _keep_alive(connection: Any) -> None:
     for option, value in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 10_000)):
         if hasattr(socket, option):
             raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-
-
-def compiled(query: str | Select[Any], args: Sequence[object]) -> tuple[str, Sequence[object]]:
-    """Return a statement and its parameters, of which SQLAlchemy's have theirs inside."""
-    if isinstance(query, str):
-        return query, args
-    compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
-    return str(compiled), [compiled.params[name] for name in compiled.positiontup or ()]

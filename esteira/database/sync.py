@@ -5,20 +5,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 from pydantic_core import from_json
-from sqlalchemy import Select
 from tenacity import Retrying
 
 from esteira.database.callers import SyncRow, fetch_with_psycopg
+from esteira.database.composed import compiled
 from esteira.database.patience import patiently
-from esteira.database.pool import CLEAN, DEADLINE_SECONDS, compiled
+from esteira.database.pool import CLEAN, DEADLINE_SECONDS
 from esteira.database.pooler import is_pooled_sync
-from esteira.database.sqlstates import connection_lost, translated
+from esteira.database.sqlstates import connection_lost, is_read_only, translated
+
+if TYPE_CHECKING:
+    from sqlalchemy import Select
 
 SyncConnection = psycopg.Connection[TupleRow]
 
@@ -103,6 +106,11 @@ class SyncDatabase:
                     connection = pool.getconn()
         try:
             yield connection
+        except Exception as error:
+            if is_read_only(error):
+                # Whoever is lent it next would meet the same server.
+                connection.close()
+            raise
         finally:
             pool.putconn(connection)
 

@@ -8,7 +8,7 @@ from esteira.database.sqlstates import sqlstate_of
 from esteira.doctor import queues, schema, server, vacuum, wakeups, workers
 from esteira.doctor.finding import Finding
 from esteira.doctor.site import Site
-from esteira.errors import DatabaseUnavailable, EsteiraError
+from esteira.errors import DatabaseUnavailable, EsteiraError, PermissionDenied
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -41,7 +41,6 @@ THEN: tuple[Check, ...] = (
     queues.late,
     queues.dead_letter,
 )
-_DENIED = "42501"
 _TOO_SLOW = "57014"
 
 
@@ -79,8 +78,10 @@ async def carefully(check: Check, site: Site) -> list[Finding]:
     try:
         return await check(site)
     except Exception as error:
-        if not isinstance(error, EsteiraError) and sqlstate_of(error) not in (_DENIED, _TOO_SLOW):
+        if not isinstance(error, EsteiraError) and sqlstate_of(error) != _TOO_SLOW:
             raise
         name = check.__name__.replace("_", " ")
-        action = "run it as the role that owns the schema" if sqlstate_of(error) == _DENIED else None
-        return [Finding(check=name, level="note", detail=f"could not be checked: {error}", action=action)]
+        denied = isinstance(error, PermissionDenied)
+        action = "run it as the role that owns the schema" if denied else None
+        why = error.__cause__ if denied else error
+        return [Finding(check=name, level="note", detail=f"could not be checked: {why}", action=action)]

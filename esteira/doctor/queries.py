@@ -16,29 +16,6 @@ select
 """
 # By its row: the functions that take a schema's name raise where there is none, or no right to look into it.
 USAGE = "select has_schema_privilege(oid, 'usage') as granted from pg_namespace where nspname = 'esteira'"
-# What a role has to be able to call or read, by what it is for.
-RIGHTS = """
-select coalesce(array_agg(needed.purpose order by needed.place) filter (where not needed.granted), '{}') as missing
-from (
-    select purpose, min(place) as place, bool_and(granted) as granted
-    from (
-        select purpose, place, case
-            when kind = 'view' then has_table_privilege('esteira.' || name, 'select')
-            else (select bool_and(has_function_privilege(verb.oid, 'execute'))
-                  from pg_proc as verb
-                  where verb.pronamespace = 'esteira'::regnamespace and verb.proname = name)
-            end as granted
-        from (values
-            (1, 'read jobs', 'view', 'jobs'), (1, 'read jobs', 'view', 'queue_stats'),
-            (2, 'enqueue', 'verb', 'enqueue_many'),
-            (3, 'cancel and retry', 'verb', 'cancel_many'), (3, 'cancel and retry', 'verb', 'retry_many'),
-            (4, 'work', 'verb', 'register'), (4, 'work', 'verb', 'claim'), (4, 'work', 'verb', 'complete'),
-            (4, 'work', 'verb', 'heartbeat'), (4, 'work', 'verb', 'tick')
-        ) as list (place, purpose, kind, name)
-    ) as asked
-    group by purpose
-) as needed
-"""
 HEALTH = """
 select
     oldest_transaction_pid, oldest_transaction_name, oldest_transaction_user, oldest_transaction_state,
@@ -116,7 +93,7 @@ select
      from pg_stat_activity as session
      where session.datname = current_database()
        and starts_with(session.application_name, 'esteira/' || worker.id || '/')
-       and session.query ~* '^\\s*listen\\s+"?esteira') as listening,
+       and session.query ~* '^(/\\* )?listen\\s+"?esteira') as listening,
     coalesce((select bool_or(session.query = '<insufficient privilege>')
      from pg_stat_activity as session
      where starts_with(session.application_name, 'esteira/' || worker.id || '/')), false) as hidden
@@ -125,7 +102,7 @@ where worker.state = 'alive'
 order by worker.started_at
 """
 WORKERS = """
-select id::text, hostname, pid, version, state, engines, slots, running,
+select id::text, hostname, pid, version, state, engines, slots, running, free_slots, trouble,
        extract(epoch from silent_for)::float8 as silent_seconds,
        extract(epoch from esteira.now() - ended_at)::float8 as ended_seconds
 from esteira.worker_status order by started_at

@@ -8,6 +8,7 @@ from esteira import queries as reads
 from esteira.doctor import queries
 from esteira.doctor.finding import Finding, count, named, psql
 from esteira.errors import SchemaMismatch
+from esteira.rights import GRANT, OPERATE, WORK, Rights
 from esteira.schema import SCHEMA_VERSION, check_schema
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 # Days are made 14 ahead.
 FEWEST_DAYS = 3
+_MEANT = {(WORK,): "a service", (OPERATE,): "a worker"}
 
 
 async def version(site: Site) -> list[Finding]:
@@ -40,14 +42,15 @@ async def usage(site: Site) -> list[Finding]:
 
 
 async def rights(site: Site) -> list[Finding]:
-    """Say what the role may not do."""
-    role = (await site.row(queries.SERVER))["role"]
-    row = await site.row(queries.RIGHTS)
-    if row["missing"]:
-        detail = f"the role {role} may not {', '.join(row['missing'])}"
-        action = "if it is to: grant it esteira_service or esteira_worker, which sql/roles.sql makes"
-        return [Finding(check="rights", level="note", detail=detail, action=action)]
-    return [Finding(check="rights", level="ok", detail=f"the role {role} may do everything")]
+    """Say what the account may not do, and whether that is as one of the roles has it."""
+    row = await site.row(reads.RIGHTS)
+    found = Rights(row["account"], tuple(row["missing"]))
+    if not found.missing:
+        return [Finding(check="rights", level="ok", detail=f"the database account {found.account} may do everything")]
+    if found.missing in _MEANT:
+        detail = f"{found}, as is meant for {_MEANT[found.missing]}"
+        return [Finding(check="rights", level="ok", detail=detail)]
+    return [Finding(check="rights", level="note", detail=str(found), action=f"if it is to: {GRANT}")]
 
 
 async def days(site: Site) -> list[Finding]:

@@ -74,7 +74,7 @@ async def listeners(site: Site) -> list[Finding]:
     deaf = [worker["id"] for worker in workers if worker["listening"] < worker["engines"]]
     if deaf:
         detail = f"{count(len(deaf), 'worker')} with an engine that does not listen ({named(deaf)}): {LATER}"
-        action = "look for listener_disconnected or wakeups_off in their logs"
+        action = "look for database_away or wakeups_off in their logs"
         return [Finding(check="listeners", level="warning", detail=detail, action=action)]
     engines = sum(worker["engines"] for worker in workers)
     if not engines:

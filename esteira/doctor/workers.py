@@ -24,6 +24,7 @@ async def states(site: Site) -> list[Finding]:
     if not alive:
         found = [Finding(check="workers", level="note", detail="no worker is alive: jobs wait", action=_START)]
     found += [_silent(worker) for worker in workers if worker["state"] == "silent"]
+    found += [_troubled(worker) for worker in alive if worker["trouble"]]
     draining = [_name(worker) for worker in workers if worker["state"] == "draining"]
     if draining:
         detail = f"{count(len(draining), 'worker')} leave once their jobs are done: {named(draining)}"
@@ -44,6 +45,15 @@ def _silent(worker: Any) -> Finding:
         detail=f"the worker {_name(worker)} has been silent for {duration(worker['silent_seconds'])}"
         f" and holds {count(worker['running'], 'job')}",
         action=f"see whether its process runs; if it is gone, any worker takes its jobs back: {_START}",
+    )
+
+
+def _troubled(worker: Any) -> Finding:
+    return Finding(
+        check="workers",
+        level="warning",
+        detail=f"the worker {_name(worker)} has {worker['free_slots']} free slots. {worker['trouble']}",
+        action=f"{_START}; esteira drain {worker['id']}",
     )
 
 

@@ -172,7 +172,7 @@ class EmbeddedPostgres:
         while not child.exited.wait(0.01):
             lock = self._cluster.lock_file()
             # In a container the server of a killed predecessor often had the same process id: its file is not ours.
-            if lock != lock_before and lock.pid == child.pid and lock.status == "ready":
+            if lock != lock_before and lock.pid == child.pid and lock.status in ("ready", "standby"):
                 return
             if time.monotonic() > deadline:
                 raise EmbeddedPostgresError(f"not ready after {START_SECONDS} s.\n{self._log_tail(log_before)}")

@@ -41,8 +41,8 @@ class SyncWorker:
         finally:
             self._end()
 
-    def run(self, task: Task[..., Any], payload: Payload = None, **options: Any) -> Job:
-        """Enqueue a job of this task, drain, and return the job after it, however it ended."""
+    def run(self, task: Task[..., Any] | str, payload: Payload = None, **options: Any) -> Job:
+        """Enqueue a job of a task, or of its name, drain, and return the job after it, however it ended."""
         return self._call(self._worker.run(task, payload, **options))
 
     def drain(self, *, limit: int = 1000) -> list[Job]:
@@ -58,7 +58,11 @@ class SyncWorker:
         return self._call(self._worker.advance(by))
 
     def fail_step(self, step: str, error: Error, *, times: int = 1) -> None:
-        """Let the next runs of the step of this name raise the error instead of running; a step's retries count."""
+        """Let the next runs of the step of this name raise the error instead of running; a step's retries count.
+
+        Raises ConfigurationError for a step that no task can have; leaving the worker raises AssertionError where no
+        job came to it.
+        """
         self._worker.fail_step(step, error, times=times)
 
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:

@@ -18,6 +18,7 @@ import esteira
 from esteira.app import App
 from esteira.database import Database, SyncDatabase
 from esteira.durations import Duration, to_timedelta
+from esteira.errors import ConfigurationError, UnknownTask
 from esteira.job import Job
 from esteira.running import Claimed
 from esteira.settings import read_settings
@@ -74,7 +75,7 @@ class Worker:
             slot.start()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, kind: object, *_: object) -> None:
         try:
             await self._stop()
             await self._clock.let_go()
@@ -86,9 +87,16 @@ class Worker:
             for executor in self._executors.values():
                 await executor.close()
             await self._database.close()
+        if kind is None:
+            self._faults.check()
 
-    async def run(self, task: Task[..., Any], payload: Payload = None, **options: Any) -> Job:
-        """Enqueue a job of this task, drain, and return the job after it, however it ended."""
+    async def run(self, task: Task[..., Any] | str, payload: Payload = None, **options: Any) -> Job:
+        """Enqueue a job of a task, or of its name, drain, and return the job after it, however it ended.
+
+        Raises UnknownTask for a name that none of the Apps declares.
+        """
+        if isinstance(task, str):
+            task = self._named(task)
         handle = await task.enqueue(payload, **options)
         await self.drain()
         return await handle.job()
@@ -129,8 +137,24 @@ class Worker:
         return await self._clock.now()
 
     def fail_step(self, step: str, error: Error, *, times: int = 1) -> None:
-        """Let the next runs of the step of this name raise the error instead of running; a step's retries count."""
+        """Let the next runs of the step of this name raise the error instead of running; a step's retries count.
+
+        Raises ConfigurationError for a step that no task can have; leaving the worker raises AssertionError where no
+        job came to it.
+        """
+        tasks = [task for task in self._tasks.values() if task.signature.context_parameter is not None]
+        declared = {name for task in tasks for name in task.policy.steps}
+        if step not in declared and all(task.policy.steps for task in tasks):
+            known = ", ".join(sorted(declared)) or "none"
+            raise ConfigurationError(f'no task of this worker has a step "{step}"; declared are {known}')
         self._faults.plan(step, error, times)
+
+    def _named(self, name: str) -> Task[..., Any]:
+        try:
+            return self._tasks[name]
+        except KeyError:
+            known = ", ".join(sorted(self._tasks)) or "none"
+            raise UnknownTask(f'no App of this worker declares a task "{name}"; there are {known}') from None
 
     def _make_executors(self) -> Mapping[str, Executor]:
         threads = ThreadExecutor(self._sync_contexts, self._count, partial(FaultySyncContext, self._faults))
