@@ -6,23 +6,30 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
 import structlog
 
 from esteira.database import Database
+from esteira.database.outage import outage
 from esteira.errors import DatabaseUnavailable
 from esteira.running import Claimed
 from esteira_worker.buffer import Buffer
 from esteira_worker.floors import Floors
 from esteira_worker.settler import Settler
 
-CLAIM = (
-    "select id, attempt, queue, task, payload, failures, crashes, timeout_seconds, priority, ready_at, claimed_at"
-    " from esteira.claim($1, $2, $3, $4, $5, $6, $7, $8)"
-)
+# The columns of Claimed in their order, then where the job stood; times as floors take them.
+CLAIM = """
+select id, attempt, queue, task, payload, failures, crashes, timeout_seconds, priority,
+       date_part('epoch', ready_at) as ready_at, date_part('epoch', claimed_at) as claimed_at
+from esteira.claim($1, $2, $3, $4, $5, $6, $7, $8)
+"""
+_JOB = slice(0, 8)
+_PRIORITY = itemgetter(8)
+_PLACE = itemgetter(9, 0)
+_LANE_AND_PLACE = itemgetter(2, 8, 9, 0)
 _RUNNING = "select id, attempt from esteira.job_live where worker_id = $1 and engine = $2 and status = 'running'"
 _POLL_SECONDS = 1.0
 # After a claim that found something: what follows it without a notification must not wait for the poll.
@@ -62,9 +69,11 @@ class Claimer:
         self._wake = asyncio.Event()
         self._rate = _Rate()
         self._next_sweep = self._next_reconcile = self._next_discovery = 0.0
+        self._last_sweep_took = 0.0
         self._cautious = False
         self.suspect: Claimed | None = None
         self.engines = 1
+        self.turned_at = asyncio.get_running_loop().time()
 
     def notified(self, queue: str | None) -> None:
         """Hear that a queue has something new; None: anything may have happened, "*": something was resumed."""
@@ -82,8 +91,9 @@ class Claimer:
         while self.suspect is None:
             try:
                 await self._turn()
+                outage.succeeded("claim")
             except DatabaseUnavailable as error:
-                log.warning("claim_failed", error=str(error))
+                outage.failed("claim", error)
                 await self._begin_anew()
             except Exception:
                 # Ending the engine would count as a crash of the jobs that it runs.
@@ -97,7 +107,7 @@ class Claimer:
         await asyncio.sleep(random.uniform(0.1, 1.0))  # noqa: S311 - not all engines at once
 
     async def _turn(self) -> None:
-        now = asyncio.get_running_loop().time()
+        now = self.turned_at = asyncio.get_running_loop().time()
         if now >= self._next_reconcile:
             await self._reconcile()
             self._next_reconcile = now + _RECONCILE_SECONDS
@@ -134,11 +144,11 @@ class Claimer:
         rows = await self._database.fetch(CLAIM, *self._owner, wanted, self._tasks, *lanes)
         if not sweep:
             self._rate.took(asyncio.get_running_loop().time() - began)
-        now: datetime = rows[0]["claimed_at"]
+        now: float = rows[0]["claimed_at"]
         self._floors.saw_clock(now)
         if rows[0]["id"] is None:
             rows = []
-        taken = [(row["queue"], row["priority"], row["ready_at"], row["id"]) for row in rows]
+        taken = map(_LANE_AND_PLACE, rows)
         if sweep:
             self._floors.swept(taken)
         else:
@@ -171,8 +181,12 @@ class Claimer:
         return wait if row is None or row[0] is None else max(0.0, min(wait, row[0] + 0.001))
 
     def _schedule_sweep(self, took: float) -> None:
-        """About one sweep a second over all engines; a dear one at most a twentieth of this engine's time."""
-        pause = max(_POLL_SECONDS * self.engines, 20 * took)
+        """About one sweep a second over all engines; where they are dear, at most a twentieth of this engine's time.
+
+        One alone is not: it waited for a lock, or the server stood still, and late jobs must not wait 20 times that.
+        """
+        dear, self._last_sweep_took = min(took, self._last_sweep_took), took
+        pause = max(_POLL_SECONDS * self.engines, 20 * dear)
         self._next_sweep = asyncio.get_running_loop().time() + pause * random.uniform(0.8, 1.2)  # noqa: S311
 
     async def _discover(self) -> None:
@@ -205,8 +219,9 @@ class Claimer:
 def claimed_from(rows: list[Any]) -> list[Claimed]:
     """Return the jobs of a claim's rows, in the order of the queue."""
     # RETURNING comes in that of the table, and nothing to claim as one row of nulls.
-    rows = sorted((row for row in rows if row["id"]), key=lambda row: (-row["priority"], row["ready_at"], row["id"]))
-    return [Claimed(row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7]) for row in rows]
+    rows = sorted((row for row in rows if row[0]), key=_PLACE)
+    rows.sort(key=_PRIORITY, reverse=True)
+    return [Claimed(*row[_JOB]) for row in rows]
 
 
 class _Rate:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from esteira import ConfigurationError, Fail, LeaseLost, Snooze, Task
 from esteira.encoding import encode
 from esteira.errors import InvalidInput
+from esteira.misfit import misfit
 from esteira.signature import Signature
 
 _LONGEST_LOGGED = 500
@@ -87,7 +88,7 @@ def completed(value: Any, signature: Signature) -> Completed:
 
 def unstorable(why: str) -> Completed:
     """Return the ending of a handler whose result Postgres cannot take."""
-    return Completed("null", f"the result could not be stored: {clean(why, _LONGEST_MESSAGE)}")
+    return Completed("null", clean(why, _LONGEST_MESSAGE))
 
 
 def ending_of(error: BaseException, task: Task[..., Any]) -> Ending:
@@ -103,7 +104,7 @@ def ending_of(error: BaseException, task: Task[..., Any]) -> Ending:
 
 def bad_payload(error: ValidationError) -> Failed:
     """Return the ending of a job whose payload does not fit its task: no further attempt can mend that."""
-    return Failed(_error("InvalidPayload", str(error)), None, retryable=False)
+    return Failed(_error("InvalidPayload", misfit(error)), None, retryable=False)
 
 
 def timed_out(seconds: float) -> Failed:

@@ -32,13 +32,16 @@ from esteira_worker.kinship import die_with_parent, leave_stopping_to_parent
 from esteira_worker.modules import load_tasks
 from esteira_worker.settler import Settler
 from esteira_worker.slot import Slot
+from esteira_worker.watchdog import Watchdog
 
 _CHECK_SECONDS = 0.2
+_REPORT_SECONDS = 0.5
 _STALE_SECONDS = 2.0
 _SUSPECT_WAIT_SECONDS = 5.0
 _SUSPECT_PAUSE = timedelta(minutes=1)
 # After the drain: for handlers to clean up, before whatever they still hold is left to the supervisor.
 _CLEAN_UP_SECONDS = 2.0
+_COLLECT_AFTER = 10_000
 log = structlog.get_logger()
 
 
@@ -61,6 +64,7 @@ class Engine:
         self._buffer = Buffer()
         self._settler = Settler(self._database, lambda: self.claimer.notified(None))
         self._slots = [Slot(self._buffer, self._settler, self._executors, tasks) for _ in range(settings.slots)]
+        self._watchdog = Watchdog(self._running)
         queues = settings.queues or None
         self.claimer = Claimer(
             self._database, worker_id, number, sorted(tasks), queues, self._buffer, self._settler, self._held
@@ -77,6 +81,7 @@ class Engine:
         ]
         for slot in self._slots:
             slot.start()
+        self._watchdog.start()
         stop = asyncio.create_task(stopping.wait())
         done, _ = await asyncio.wait([stop, settling, claiming, *helpers], return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -91,6 +96,12 @@ class Engine:
             await executor.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         await self._database.close()
+        self._watchdog.end()
+
+    def report(self) -> dict[str, Any]:
+        """Return what explains why jobs wait: held slots, and how long ago the claim loop came round."""
+        claims_seconds = asyncio.get_running_loop().time() - self.claimer.turned_at
+        return {"held": sum(slot.held for slot in self._slots), "claims_seconds": claims_seconds}
 
     def cancel(self, job_ids: set[UUID]) -> None:
         """Stop these jobs, since somebody cancelled them; what has not begun goes back, and ends as cancelled."""
@@ -138,6 +149,7 @@ class Engine:
         taken, moved_at = 0, loop.time()
         while True:
             await asyncio.sleep(_CHECK_SECONDS)
+            self._watchdog.turned()
             now = loop.time()
             for slot in self._slots:
                 slot.check(now)
@@ -170,6 +182,10 @@ class Engine:
     def _release_buffer(self) -> None:
         self._settler.release(self._buffer.take_all())
 
+    def _running(self) -> list[str]:
+        """Return the names of the tasks that run now; for another thread too."""
+        return sorted({job.task for job in [slot.job for slot in self._slots] if job})
+
     def _held(self) -> set[tuple[UUID, int]]:
         """Return the (id, attempt) of all that this engine claimed and has not settled."""
         jobs = [self.claimer.suspect, *(slot.job for slot in self._slots)]
@@ -198,9 +214,12 @@ async def serve(end: socket.socket) -> None:
     # What was imported stays: the collector went through all of it again and again, 1 to 2 of 12 µs a job.
     gc.collect()
     gc.freeze()
-    orders = asyncio.create_task(_obey(channel, engine, stopping))
+    # Of the jobs on their way thousands live at once: looking for cycles after each 700 new objects was a tenth of all.
+    gc.set_threshold(_COLLECT_AFTER)
+    talks = [asyncio.create_task(talk) for talk in (_obey(channel, engine, stopping), _report(channel, engine))]
     await engine.run(stopping, settings.drain_seconds)
-    orders.cancel()
+    for talk in talks:
+        talk.cancel()
     _leave()
 
 
@@ -224,6 +243,13 @@ async def _obey(channel: Channel, engine: Engine, stopping: asyncio.Event) -> No
                     engine.cancel({UUID(job_id) for job_id in order["cancel_ids"]})
             case "stop":
                 stopping.set()
+
+
+async def _report(channel: Channel, engine: Engine) -> None:
+    """Tell the supervisor how things stand; where it hears nothing, the loop stands still."""
+    while True:
+        channel.send("state", **engine.report())
+        await asyncio.sleep(_REPORT_SECONDS)
 
 
 def _leave(code: int = 0) -> None:

@@ -14,6 +14,11 @@ from esteira.errors import ConfigurationError
 from esteira.settings import Settings
 from esteira_worker.channel import Channel
 
+# An engine reports twice a second.
+_LOOP_SECONDS = 2.0
+# Where it has nothing to claim, its claim loop comes round once a second.
+_CLAIMS_SECONDS = 10.0
+
 
 class EngineProcess:
     """Start an engine, talk to it, and see its end."""
@@ -21,7 +26,11 @@ class EngineProcess:
     def __init__(self, number: int, process: asyncio.subprocess.Process, channel: Channel) -> None:
         self.number = number
         self.channel = channel
+        self.held = 0
         self._process = process
+        self._heard_at = 0.0
+        self._claims_seconds = 0.0
+        self._listening: asyncio.Task[None] | None = None
 
     @classmethod
     async def start(cls, number: int, worker_id: UUID, settings: Settings) -> EngineProcess:
@@ -53,13 +62,41 @@ class EngineProcess:
         tasks: list[dict[str, Any]] = message["tasks"]
         return tasks
 
+    def go(self) -> None:
+        """Let it work, and listen to what it reports."""
+        self._heard_at = asyncio.get_running_loop().time()
+        self.channel.send("go")
+        self._listening = asyncio.create_task(self._listen())
+
+    async def _listen(self) -> None:
+        while (message := await self.channel.receive()) is not None:
+            if message["kind"] == "state":
+                self._heard_at = asyncio.get_running_loop().time()
+                self.held, self._claims_seconds = message["held"], message["claims_seconds"]
+
+    def stalled(self) -> tuple[str, float] | None:
+        """Return what stands still in it, "loop" or "claims", and for how many seconds."""
+        silent = asyncio.get_running_loop().time() - self._heard_at
+        if self._listening is not None and silent > _LOOP_SECONDS:
+            return "loop", silent
+        if self._claims_seconds > _CLAIMS_SECONDS:
+            return "claims", self._claims_seconds
+        return None
+
     async def ended(self) -> str:
         """Wait for its end and say how it ended."""
         code = await self._process.wait()
         return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def kill(self) -> None:
         """Kill it, if it still runs."""
         if self._process.returncode is None:
             self._process.kill()
+        if self._listening is not None:
+            self._listening.cancel()
         self.channel.close()

@@ -7,6 +7,7 @@ import itertools
 import os
 import random
 import socket
+import time
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -16,6 +17,7 @@ import structlog
 
 import esteira
 from esteira.database import Database
+from esteira.database.outage import outage
 from esteira.database.pool import Record
 from esteira.errors import ConfigurationError, DatabaseUnavailable
 from esteira.settings import Settings
@@ -28,8 +30,9 @@ select esteira.release(array_agg(id), array_agg(attempt)) from esteira.job_live
 where worker_id = $1 and engine = any($2) and status = 'running'
 having count(*) > 0
 """
-_HEARTBEAT = "select engines, cancel_ids, draining from esteira.heartbeat($1)"
+_HEARTBEAT = "select engines, cancel_ids, draining from esteira.heartbeat($1, $2, $3, $4)"
 _BEAT_SECONDS = 1.0
+_SHORTEST_REST_SECONDS = 0.1
 # A heartbeat that takes longer than the lease is none.
 _BEAT_DEADLINE_SECONDS = 3.0
 _KILL_AFTER_DRAIN_SECONDS = 5.0
@@ -56,6 +59,7 @@ class Life:
         self._stop = stop
         self._engines: dict[int, EngineProcess] = {}
         self._buried: list[int] = []
+        self._stalled: set[int] = set()
         self._numbers = itertools.count(1)
         self.worker_id = uuid4()
         self.registered = False
@@ -105,16 +109,35 @@ class Life:
     async def _beat(self) -> None:
         """Beat once a second, until this worker is given up."""
         while True:
+            began = time.monotonic()
             try:
                 async with asyncio.timeout(_BEAT_DEADLINE_SECONDS):
-                    row = await self._database.fetchrow(_HEARTBEAT, self.worker_id)
+                    row = await self._database.fetchrow(_HEARTBEAT, self.worker_id, *self._standing())
             except (DatabaseUnavailable, TimeoutError) as error:
-                log.warning("heartbeat_failed", error=str(error) or "timed out")
+                outage.failed("heartbeat", error)
             except Exception:
                 log.exception("heartbeat_failed")
             else:
+                outage.succeeded("heartbeat")
                 self._pass_on(row)
-            await asyncio.sleep(_BEAT_SECONDS)
+            await _rest_of_the_second(began)
+
+    def _standing(self) -> tuple[int, list[int] | None, timedelta | None]:
+        """Return the held slots of the engines that work, the numbers of those that stand still, and for how long."""
+        stalls = (
+            {}
+            if self._stop.told.is_set()
+            else {e.number: stall for e in self._engines.values() if (stall := e.stalled())}
+        )
+        for number in stalls.keys() - self._stalled:
+            what, seconds = stalls[number]
+            log.warning(
+                "engine_stalled", engine=number, pid=self._engines[number].pid, what=what, seconds=round(seconds, 1)
+            )
+        self._stalled = set(stalls)
+        held = sum(engine.held for engine in self._engines.values() if engine.number not in stalls)
+        longest = max((seconds for _, seconds in stalls.values()), default=None)
+        return held, sorted(stalls) or None, None if longest is None else timedelta(seconds=longest)
 
     def _pass_on(self, row: Record | None) -> None:
         """Pass on to the engines what the database answers to a beat; no row means that this worker was given up."""
@@ -130,16 +153,18 @@ class Life:
     async def _maintain(self) -> None:
         """Do a share of the maintenance: rescue, partitions; and look after what our own dead engines left behind."""
         while True:
+            began = time.monotonic()
             try:
                 rescued = await self._database.fetchval("select esteira.tick($1)", self._settings.lease_ticks)
                 if rescued:
                     log.warning("jobs_rescued", jobs=rescued)
                 await self._release_strays()
+                outage.succeeded("tick")
             except DatabaseUnavailable as error:
-                log.warning("tick_failed", error=str(error))
+                outage.failed("tick", error)
             except Exception:
                 log.exception("tick_failed")
-            await asyncio.sleep(_BEAT_SECONDS)
+            await _rest_of_the_second(began)
 
     async def _retain(self) -> None:
         """Do a share of the retention, apart from the tick, which it must not delay."""
@@ -149,7 +174,8 @@ class Life:
             try:
                 removed = await self._database.fetchval(_RETAIN, _RETAIN_BATCH, every)
             except DatabaseUnavailable as error:
-                log.warning("retention_failed", error=str(error))
+                # The other loops say so, and look for it far more often.
+                log.info("retention_failed", error=str(error))
             except Exception:
                 log.exception("retention_failed")
             if removed:
@@ -163,7 +189,7 @@ class Life:
         short_lives = 0
         while True:
             engine = engine or await self._next_engine()
-            engine.channel.send("go")
+            engine.go()
             log.info("engine_started", engine=engine.number)
             began = asyncio.get_running_loop().time()
             await self._bury(engine, await engine.ended())
@@ -240,3 +266,8 @@ class Life:
 async def _pause(times: int) -> None:
     """Wait before another engine is started, longer each time, with jitter."""
     await asyncio.sleep(random.uniform(0.25, 0.5) * min(_LONGEST_PAUSE_SECONDS, 2 ** min(times, 10)))  # noqa: S311 - no secret
+
+
+async def _rest_of_the_second(began: float) -> None:
+    """Sleep so that the next round begins a second after this one did: a lease is counted in rounds."""
+    await asyncio.sleep(max(_SHORTEST_REST_SECONDS, began + _BEAT_SECONDS - time.monotonic()))

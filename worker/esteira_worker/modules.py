@@ -25,6 +25,10 @@ def load_tasks(modules: Iterable[str]) -> dict[str, Task[..., Any]]:
         found = [value for value in vars(_import(name)).values() if isinstance(value, App)]
         if not found:
             raise ConfigurationError(f'the module "{name}" holds no esteira.App: write `app = App("…")` in it')
+        if not any(app.tasks for app in found):
+            raise ConfigurationError(
+                f'the module "{name}" declares no task: its App has none; write @app.task() above a function'
+            )
         apps.update((id(app), app) for app in found)
     tasks: dict[str, Task[..., Any]] = {}
     for app in apps.values():
@@ -40,10 +44,18 @@ def load_tasks(modules: Iterable[str]) -> dict[str, Task[..., Any]]:
 
 
 def _import(name: str) -> Any:
+    where = f"here ({Path.cwd()}) or among the installed packages"
+    if name.startswith("."):
+        raise ConfigurationError(f'there is no module "{name}" {where}{_meant(name)}')
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
-            where = f"here ({Path.cwd()}) or among the installed packages"
-            raise ConfigurationError(f'there is no module "{name}" {where}') from None
+            raise ConfigurationError(f'there is no module "{name}" {where}{_meant(name)}') from None
         raise
+
+
+def _meant(name: str) -> str:
+    """Suggest the module where a file was named, or an App in a module."""
+    module = name.partition(":")[0].removesuffix(".py").strip("./").replace("/", ".")
+    return f": write {module}, the module as `import` has it" if module and module != name else ""

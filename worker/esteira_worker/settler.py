@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from uuid import UUID
 
 import structlog
 
 from esteira.database import Database
+from esteira.database.outage import outage
 from esteira.errors import DatabaseUnavailable, InvalidInput
 from esteira.running import Claimed
 from esteira_worker.endings import (
@@ -27,7 +28,8 @@ from esteira_worker.endings import (
     unstorable,
 )
 
-_COMPLETE = "select esteira.complete($1, $2, $3, $4)"
+# Arrays as text: the driver's binary ones look at each element in Python, 2.1 instead of 0.4 µs a job.
+_COMPLETE = "select esteira.complete($1::text::uuid[], $2::text::integer[], $3::text::jsonb[], $4)"
 # What shows that an attempt's ending was stored, though the reply to it was lost.
 _STORED = """
 select id, attempt from esteira.job where id = any($1) and status = 'completed'
@@ -123,13 +125,14 @@ class Settler:
         return _BATCH
 
     async def _complete(self, batch: Sequence[tuple[Claimed, Completed]]) -> None:
+        errors = [ending.result_error for _, ending in batch]
         try:
             rows = await self._database.fetch(
                 _COMPLETE,
-                [job.id for job, _ in batch],
-                [job.attempt for job, _ in batch],
-                [ending.result for _, ending in batch],
-                [ending.result_error for _, ending in batch],
+                _array(str(job.id) for job, _ in batch),
+                _array(str(job.attempt) for job, _ in batch),
+                _array(_quoted(ending.result) for _, ending in batch),
+                errors if any(errors) else None,
             )
         except InvalidInput as error:
             await self._complete_apart(batch, error)
@@ -215,6 +218,15 @@ class Settler:
             self._quiet.set()
 
 
+def _array(elements: Iterable[str]) -> str:
+    return f"{{{','.join(elements)}}}"
+
+
+def _quoted(element: str) -> str:
+    escaped = element.replace("\\", r"\\").replace('"', r"\"")
+    return f'"{escaped}"'
+
+
 def _say_lost(job: Claimed) -> None:
     log.warning("lease_lost", **_fields(job))
 
@@ -231,12 +243,15 @@ async def _persistently(write: Callable[[], Awaitable[None]]) -> None:
     failures = 0
     while True:
         try:
-            return await write()
+            await write()
         except InvalidInput:
             raise
         except DatabaseUnavailable as error:
-            log.warning("settle_waits", error=str(error))
+            outage.failed("settle", error)
         except Exception:
             log.exception("settle_failed")
+        else:
+            outage.succeeded("settle")
+            return
         failures += 1
         await asyncio.sleep(random.uniform(0.05, min(3.0, 0.2 * 2 ** min(failures, 5))))  # noqa: S311 - no secret

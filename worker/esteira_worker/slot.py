@@ -46,12 +46,18 @@ class Slot:
         self._timeout = 0.0
         self._deadline = 0.0
         self._leftover: asyncio.Future[Any] | None = None
+        self._left_by: Claimed | None = None
         self.job: Claimed | None = None
 
     @property
     def free(self) -> bool:
         """Whether it can run a job: none runs, and none was left running in a thread that is this slot's."""
         return self.job is None and (self._leftover is None or self._leftover.done())
+
+    @property
+    def held(self) -> bool:
+        """Whether a handler that was told to stop still runs in it, its job settled without it."""
+        return self.disowned or (self.job is None and not self.free)
 
     def start(self) -> None:
         """Begin to take jobs from the buffer."""
@@ -104,7 +110,10 @@ class Slot:
 
         The slot stays taken until such a handler ends; whatever it still writes is fenced.
         """
-        if self.job is None or now < self._deadline:
+        if now < self._deadline:
+            return
+        if self.job is None:
+            self._tell_left()
             return
         if self._reason is None:
             self.interrupt("timed_out")
@@ -112,6 +121,11 @@ class Slot:
             self.disowned = True
             log.warning("handler_does_not_stop", job_id=str(self.job.id), task=self.job.task, reason=self._reason)
             self._settler.put(self.job, self._interrupted(self._reason))
+
+    def _tell_left(self) -> None:
+        job, self._left_by = self._left_by, None
+        if job is not None and self.held:
+            log.warning("slot_held", job_id=str(job.id), task=job.task, hint='executor="process" can be killed')
 
     async def _run(self) -> None:
         clean = copy_context()
@@ -153,6 +167,8 @@ class Slot:
         if self._reason is None or not self._interruption_over():
             self._settler.put(job, ending)
         self._leftover = executor.leftover(job)
+        if self._leftover is not None:
+            self._left_by = job
 
     def _interruption_over(self) -> bool:
         """Forget the interruption, also one that the handler swallowed; tell whether its job is settled already."""

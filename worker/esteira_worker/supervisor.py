@@ -12,6 +12,7 @@ import uvloop
 from esteira.client import Client
 from esteira.database import Database
 from esteira.errors import DatabaseUnavailable
+from esteira.rights import WORK
 from esteira.settings import Settings
 from esteira_worker.life import Life, Lost
 from esteira_worker.stop import Stop
@@ -23,7 +24,8 @@ def run_worker(settings: Settings) -> int:
     """Run a worker until SIGTERM or SIGINT; a second signal cuts the drain short.
 
     Returns the exit code: 0 where everything was settled or given back, 1 where the database was away at the end.
-    Raises ConfigurationError (no database, no tasks), SchemaMismatch, DatabaseUnavailable at the start.
+    Raises ConfigurationError (no database, no tasks), SchemaMismatch, PermissionDenied,
+    DatabaseUnavailable at the start.
     """
     return uvloop.run(Supervisor(settings).run())
 
@@ -44,7 +46,9 @@ class Supervisor:
         try:
             # An engine that cannot read it would die, again and again.
             self._settings.require_direct_url()
-            await Client(database=self._database).check_schema()
+            client = Client(database=self._database)
+            await client.check_schema()
+            (await client.rights()).require(WORK)
             if self._database.pooled:
                 log.info("behind_pooler", direct=self._settings.direct_url is not None)
             while not self._stop.told.is_set():
