@@ -12,6 +12,7 @@ from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 
 from esteira_service.problems import KINDS, InputError, Refusal, invalid, json_pointer
+from esteira_service.unknown import unknown_field
 from esteira_service.unstorable import MAX_DEPTH, find_unstorable, find_unstorable_text, nesting
 
 M = TypeVar("M", bound=BaseModel)
@@ -43,7 +44,7 @@ async def read_body(request: Request, limit: int = MAX_BYTES, seconds: float | N
             return await _receive(request, limit)
     except TimeoutError:
         # What else may still come would be taken for the next request.
-        detail = f"The body did not arrive within {seconds:g} s, and nothing was stored. Send it again."
+        detail = f"The request did not arrive within {seconds:g} s, and nothing was stored. Send it again."
         raise Refusal("REQUEST_TIMEOUT", detail, headers={"Connection": "close"}) from None
 
 
@@ -67,7 +68,7 @@ def parse(body: bytes, model: type[M]) -> M:
     try:
         value = model.model_validate_json(body)
     except ValidationError as error:
-        raise _refusal(body, error) from None
+        raise _refusal(body, error, model) from None
     if _may_be_too_deep(body) or _SUSPECT.search(body):
         faults = find_unstorable(from_json(body))
         if faults:
@@ -91,7 +92,7 @@ def _too_large(limit: int) -> Refusal:
     return Refusal("PAYLOAD_TOO_LARGE", detail)
 
 
-def _refusal(body: bytes, error: ValidationError) -> Refusal:
+def _refusal(body: bytes, error: ValidationError, model: type[BaseModel]) -> Refusal:
     faults = error.errors(include_url=False, include_input=False)
     if faults[0]["type"] == "json_invalid":
         # It may be sound JSON all the same, with a value that the strict reader gives up on.
@@ -99,10 +100,16 @@ def _refusal(body: bytes, error: ValidationError) -> Refusal:
         if unstorable:
             return invalid(unstorable)
         return Refusal("MALFORMED_JSON", f"The body is no JSON: {faults[0]['ctx']['error']}.")
-    return invalid([_input_error(**fault) for fault in faults])
+    return invalid([_input_error(model, **fault) for fault in faults])
 
 
-def _input_error(type: str, loc: tuple[int | str, ...], msg: str, **_: object) -> InputError:  # noqa: A002 - pydantic's
+def _input_error(
+    model: type[BaseModel],
+    type: str,  # noqa: A002 - pydantic's
+    loc: tuple[int | str, ...],
+    msg: str,
+    **_: object,
+) -> InputError:
     if type == "extra_forbidden":
-        msg = "this version does not know this field; leave it out"
+        msg = unknown_field(model, loc)
     return InputError(pointer=json_pointer(loc), detail=msg.removeprefix("Value error, "))

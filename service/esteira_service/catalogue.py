@@ -7,6 +7,7 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import jsonschema_rs
 import structlog
@@ -32,6 +33,7 @@ class Declared:
     revision: str
     queue: str
     is_unique: bool
+    is_paused: bool
     schema: jsonschema_rs.Validator | None
 
 
@@ -48,6 +50,7 @@ class Catalogue:
         self._client = client
         self._tasks: Mapping[str, Declared] = {}
         self._workers: list[_Living] = []
+        self._paused: frozenset[str] = frozenset()
         self._looked_at = float("-inf")
         self._looking: asyncio.Task[None] | None = None
 
@@ -79,6 +82,9 @@ class Catalogue:
 
     def warnings(self, task: str, queue: str) -> list[Warning]:
         """Return why nobody would run a job of this task in this queue."""
+        return [*self._without_worker(task, queue), *self._pauses(task, queue)]
+
+    def _without_worker(self, task: str, queue: str) -> list[Warning]:
         if task not in self._tasks:
             detail = f"No worker has declared the task {task} yet; the job waits for one: esteira worker --tasks MODULE"
             return [Warning(code="TASK_UNKNOWN", detail=detail)]
@@ -90,6 +96,17 @@ class Catalogue:
         )
         return [Warning(code="NO_WORKER", detail=detail)]
 
+    def _pauses(self, task: str, queue: str) -> list[Warning]:
+        told = []
+        if queue in self._paused:
+            detail = f'The queue "{queue}" is paused; the job waits for POST /v1/queues/{quote(queue, safe="")}/resume'
+            told.append(Warning(code="QUEUE_PAUSED", detail=detail))
+        declared = self._tasks.get(task)
+        if declared is not None and declared.is_paused:
+            detail = f"The task {task} is paused; the job waits for POST /v1/tasks/{quote(task, safe='')}/resume"
+            told.append(Warning(code="TASK_PAUSED", detail=detail))
+        return told
+
     async def _look(self) -> None:
         fetch = self._client.database.fetch
         began = time.monotonic()
@@ -100,7 +117,9 @@ class Catalogue:
         schemas = await fetch(queries.PAYLOAD_SCHEMAS, new, patience=PATIENCE_SECONDS) if new else []
         compiled = {row["name"]: _compile(row["name"], decode(row["payload_schema"])) for row in schemas}
         self._tasks = known | {
-            row["name"]: Declared(row["revision"], row["queue"], row["is_unique"], compiled[row["name"]])
+            row["name"]: Declared(
+                row["revision"], row["queue"], row["is_unique"], row["is_paused"], compiled[row["name"]]
+            )
             for row in rows
             if row["name"] in compiled
         }
@@ -108,6 +127,8 @@ class Catalogue:
             _Living(None if row["queues"] is None else frozenset(row["queues"]), frozenset(row["tasks"]))
             for row in await fetch(queries.LIVING_WORKERS, patience=PATIENCE_SECONDS)
         ]
+        paused = await fetch(queries.QUEUES_ON_PAUSE, patience=PATIENCE_SECONDS)
+        self._paused = frozenset(row["name"] for row in paused)
         self._looked_at = began
 
 

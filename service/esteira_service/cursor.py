@@ -11,7 +11,7 @@ from typing import NoReturn
 from uuid import UUID
 
 from esteira.job import Job
-from esteira.lists import JobFilter, Sort
+from esteira.job_filter import JobFilter, Sort
 from esteira_service.problems import InputError, invalid
 
 Place = tuple[datetime | None, UUID]

@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Self, get_args
 from uuid import UUID
 
 from fastapi import Request
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    model_validator,
+)
 
 from esteira.job import Status
-from esteira.lists import JobFilter
+from esteira.job_filter import JobFilter
 from esteira_service.problems import InputError, invalid
 
 METADATA = "metadata."
+_LOST_PLUS = re.compile(r":\d\d(\.\d+)? \d\d:?\d\d$")
+# Each takes milliseconds to compose and to plan, in which nobody else is served.
+MAX_METADATA = 20
+
+
+def _is_rfc_3339(value: object) -> object:
+    # Pydantic would read "20300131" as seconds since 1970: a time long past, so that the job runs at once.
+    if not isinstance(value, str) or value[4:5] != "-":
+        raise ValueError("write it as in RFC 3339: 2030-01-31T09:00:00Z")
+    if _LOST_PLUS.search(value):
+        raise ValueError("in an address + stands for a space: write the zone's + as %2B, or the time in UTC with Z")
+    return value
 
 
 def _in_utc(value: datetime) -> datetime:
@@ -28,13 +50,13 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Time = Annotated[AwareDatetime, Strict(strict=False), BeforeValidator(_is_rfc_3339), AfterValidator(_in_utc)]
 
 
 class FilterRequest(BaseModel):
-    """Which jobs; what is left out does not matter, so `{}` means all of them."""
+    """Which jobs; what is left out does not matter. Who means all names the statuses: `{}` is an accident."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"minProperties": 1})
 
     status: Annotated[list[Status], BeforeValidator(_as_list, Status | list[Status])] | None = None
     queue: str | None = None
@@ -47,8 +69,16 @@ class FilterRequest(BaseModel):
     created_before: Time | None = Field(None, description="Created before this time.")
     finished_after: Time | None = Field(None, description="Ended at this time or later.")
     finished_before: Time | None = Field(None, description="Ended before this time.")
-    metadata: dict[str, Any] | None = Field(None, description="Jobs whose metadata has all of these.")
+    metadata: dict[str, Any] | None = Field(
+        None, max_length=MAX_METADATA, description="Jobs whose metadata has all of these."
+    )
     stuck: bool = Field(False, description="Only jobs that are stuck.")
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not any(getattr(self, name) for name in type(self).model_fields):
+            raise ValueError("say which jobs; if all are meant, name their statuses: " + '{"status": ["dead"]}')
+        return self
 
     def job_filter(self) -> JobFilter:
         """Say it in the client's words."""
@@ -91,7 +121,7 @@ def read_statuses(given: Sequence[str] | None) -> list[str] | None:
 
 
 def read_metadata(request: Request) -> dict[str, str] | None:
-    """Read the parameters metadata.KEY=VALUE. Refuses one without a key, or given twice."""
+    """Read the parameters metadata.KEY=VALUE. Refuses one without a key, or given twice, and too many."""
     given = [(name, value) for name, value in request.query_params.multi_items() if name.startswith(METADATA)]
     found = {name.removeprefix(METADATA): value for name, value in given}
     if "" in found:
@@ -99,4 +129,6 @@ def read_metadata(request: Request) -> dict[str, str] | None:
     if len(found) < len(given):
         detail = "give each key once: no job's metadata has two values of one key"
         raise invalid([InputError(parameter="metadata", detail=detail)])
+    if len(found) > MAX_METADATA:
+        raise invalid([InputError(parameter="metadata", detail=f"{MAX_METADATA} keys at most")])
     return found or None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from esteira import queries
 from esteira.client import Client
 from esteira.errors import EsteiraError, InvalidInput, JobNotFound, KeyInFlight
 from esteira.job import Job, Warning  # noqa: A004 - the word of the interface
-from esteira.new_job import Enqueued
+from esteira.new_job import Enqueued, too_late
 from esteira.operations import PATIENCE_SECONDS
 from esteira_service.catalogue import Catalogue
 from esteira_service.coalescer import Coalescer
@@ -19,7 +19,10 @@ from esteira_service.turns import Turns
 
 _TOLD = {
     "existing": ("UNIQUE_KEY_EXISTS", "A live job of the task has the unique key: this is it, as it is."),
-    "replaced": ("UNIQUE_KEY_REPLACED", "A job that had the unique key and had not begun made way for this one."),
+    "replaced": (
+        "UNIQUE_KEY_REPLACED",
+        "A live job had the unique key and had not begun: it keeps its id and has all else from this.",
+    ),
     "replayed": (
         "IDEMPOTENCY_REPLAYED",
         "The idempotency key was used for the same request before: this is its job, as it is now.",
@@ -151,12 +154,6 @@ def _at_unique_key(wanted: JobRequest, job_id: UUID) -> InputError:
 
 
 def _too_late(wanted: JobRequest) -> list[InputError]:
-    if wanted.expires_at is None:
-        return []
-    now = datetime.now(UTC)
-    if wanted.expires_at <= now:
-        return [InputError(pointer="/expires_at", detail="it is past: the job would never begin")]
-    begins = wanted.run_at or now + timedelta(seconds=wanted.delay_seconds or 0)
-    if wanted.expires_at <= begins:
-        return [InputError(pointer="/expires_at", detail="the job may not begin before then, so it would never begin")]
-    return []
+    delay = None if wanted.delay_seconds is None else timedelta(seconds=wanted.delay_seconds)
+    why = too_late(wanted.expires_at, wanted.run_at, delay)
+    return [] if why is None else [InputError(pointer="/expires_at", detail=why)]

@@ -19,6 +19,7 @@ from esteira.errors import (
     JobGone,
     JobNotFound,
     KeyInFlight,
+    PermissionDenied,
     SchemaMismatch,
     UniqueConflict,
     UnknownTask,
@@ -45,7 +46,7 @@ KINDS: dict[str, Kind] = {
     "TASK_NOT_FOUND": Kind(404, 'no worker has declared the task "billing.fulfil"'),
     "WORKER_NOT_FOUND": Kind(404, "no worker 01976d3b-0000-7000-8000-000000000001 is there to be drained"),
     "METHOD_NOT_ALLOWED": Kind(405, "/v1/queues takes GET, not POST."),
-    "REQUEST_TIMEOUT": Kind(408, "The body did not arrive within 30 s, and nothing was stored. Send it again."),
+    "REQUEST_TIMEOUT": Kind(408, "The request did not arrive within 30 s, and nothing was stored. Send it again."),
     "ILLEGAL_TRANSITION": Kind(409, "job 01976d3c-… is completed, so there is nothing to cancel"),
     "JOB_DEAD": Kind(409, "The job is dead, so there is no result: ValueError: no such customer"),
     "JOB_CANCELLED": Kind(409, "The job was cancelled, so there is no result: expired"),
@@ -68,6 +69,11 @@ KINDS: dict[str, Kind] = {
     "DATABASE_UNAVAILABLE": Kind(
         503, "The database cannot be reached. A change that was asked for may or may not have been stored."
     ),
+    "DATABASE_FORBIDS": Kind(
+        503,
+        "permission denied for function enqueue_many, for the account that is logged in to the database:"
+        " grant it esteira_service or esteira_worker, which `esteira roles` makes",
+    ),
     "SCHEMA_MISMATCH": Kind(503, "the database has no Esteira schema; make it with: esteira migrate"),
 }
 _CODES: dict[type[EsteiraError], str] = {
@@ -81,6 +87,7 @@ _CODES: dict[type[EsteiraError], str] = {
     UnknownTask: "TASK_NOT_FOUND",
     UnknownWorker: "WORKER_NOT_FOUND",
     DatabaseUnavailable: "DATABASE_UNAVAILABLE",
+    PermissionDenied: "DATABASE_FORBIDS",
     SchemaMismatch: "SCHEMA_MISMATCH",
 }
 

@@ -1,12 +1,21 @@
-"""HTTP as uvicorn reads it, but what is no HTTP is answered with a problem, and a head cannot grow for ever."""
+"""HTTP as uvicorn reads it, but what is no HTTP is answered with a problem, and a head has to end, soon and short."""
 
 from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from esteira_service.problems import KINDS, MEDIA_TYPE, Refusal, problem
 
 MAX_HEAD_BYTES = 64 << 10
+HEAD_SECONDS = 30.0
+# Java's client asks for HTTP/2 with every request, and httptools leaves off reading one that asks for another protocol,
+# body and all. To ask is a header that a server may ignore (RFC 9110, 7.8): here it gets a name of the same length that
+# says nothing. JSON cannot have it, since no text in it has a line break.
+_UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 
 
 class Protocol(HttpToolsProtocol):
@@ -14,12 +23,25 @@ class Protocol(HttpToolsProtocol):
 
     _in_head = True
     _head_bytes = 0
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Await the first head."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Await nothing any more."""
+        self._head_is_there()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Read what has arrived, and give up on a head that is too long."""
-        super().data_received(data)
+        super().data_received(_UPGRADE.sub(b"\r\nignored:", data))
         if not self._in_head:
+            self._head_is_there()
             return
+        self._await_head()
         self._head_bytes += len(data)
         if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
             self._refuse("HEAD_TOO_LARGE")
@@ -33,6 +55,22 @@ class Protocol(HttpToolsProtocol):
         """Stop to count."""
         self._in_head = False
         super().on_headers_complete()
+
+    def _await_head(self) -> None:
+        # No timer where a head arrives in one piece on a connection that is kept: uvicorn closes one that idles.
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def _head_is_there(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _give_up(self) -> None:
+        if self._head_bytes:
+            self._refuse("REQUEST_TIMEOUT")
+        else:
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's
         """Answer what is no HTTP; a request before it that has arrived as a whole gets its own answer first."""

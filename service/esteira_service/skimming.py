@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from esteira_service.problems import InputError, Refusal, invalid, json_pointer
+from esteira_service.unknown import unknown
 
 MAX_ITEMS = 10_000
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -49,7 +50,7 @@ class Batch:
                 raise _wrong("/atomic", "Input should be a valid boolean")
             self.atomic = atomic
         elif isinstance(name, str):
-            raise _wrong(json_pointer([name]), "this version does not know this field; leave it out")
+            raise _wrong(json_pointer([name]), unknown("field", name, ("jobs", "atomic")))
         else:
             raise text.malformed("a name")
 

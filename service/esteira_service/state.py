@@ -12,6 +12,7 @@ from fastapi import Request
 
 from esteira.client import Client
 from esteira.database import Database
+from esteira.rights import ENQUEUE, GRANT, OPERATE, READ
 from esteira.settings import Settings
 from esteira_service.batch import BatchIntake
 from esteira_service.intake import Intake
@@ -39,13 +40,14 @@ class State:
 async def open_state(settings: Settings) -> AsyncIterator[State]:
     """Connect, refuse a schema that this version does not know, and leave in good order.
 
-    Raises ConfigurationError, DatabaseUnavailable, SchemaMismatch.
+    Raises ConfigurationError, DatabaseUnavailable, SchemaMismatch, PermissionDenied.
     """
     database = Database(settings.require_database_url(), session_name="esteira-service", settings=_SESSION)
     async with Client(database=database) as client:
         await client.check_schema()
         if database.pooled:
             log.info("behind_pooler")
+        await _check_rights(client)
         intake = Intake(client)
         state = State(settings, client, intake, BatchIntake(client, intake), Hub(client))
         try:
@@ -53,6 +55,13 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
         finally:
             await state.hub.close()
             await intake.close()
+
+
+async def _check_rights(client: Client) -> None:
+    """Say what the account may not do; a grant mends it while the service runs, and until then /readyz says it too."""
+    rights = await client.rights()
+    if {READ, ENQUEUE, OPERATE} & {*rights.missing}:
+        log.warning("rights_missing", account=rights.account, missing=rights.missing, detail=f"{rights}: {GRANT}")
 
 
 def state_of(request: Request) -> State:

@@ -74,7 +74,7 @@ async def cancel_job(request: Request, job_id: UUID) -> Json:
     return Json(JobView.of(job), 200 if job.done else 202)
 
 
-@router.delete("/{job_id}", response_model=JobView, responses=_CANCELS)
+@router.delete("/{job_id:job}", response_model=JobView, responses=_CANCELS)
 async def delete_job(request: Request, job_id: UUID) -> Json:
     """Do what /v1/jobs/{job_id}/cancel does: the job is cancelled, and stays to be seen."""
     return await cancel_job(request, job_id)

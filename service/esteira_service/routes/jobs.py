@@ -32,7 +32,7 @@ _ONE_JOB = openapi.problems("JOB_NOT_FOUND", "JOB_GONE", "INVALID_INPUT")
 
 
 @router.get(
-    "/{job_id}",
+    "/{job_id:job}",
     response_model=JobView | ObservedJobView,
     responses={
         200: openapi.answer(
@@ -85,7 +85,7 @@ async def read_result(request: Request, job_id: UUID, wait: Wait = 0) -> Respons
 
 
 @router.patch(
-    "/{job_id}",
+    "/{job_id:job}",
     response_model=JobView,
     responses={
         200: openapi.answer("The job after it.", examples.EDITED, headers={"ETag": "As it is now."}),
@@ -162,7 +162,7 @@ def _no_result(job: Job) -> Refusal | None:
         return Refusal("JOB_CANCELLED", f"The job was cancelled, so there is no result: {job.reason}")
     if job.warnings:
         why = "; ".join(warning.detail for warning in job.warnings)
-        return Refusal("RESULT_NOT_STORED", f"The job completed, but its result could not be stored: {why}")
+        return Refusal("RESULT_NOT_STORED", f"The job completed, but {why}")
     return None
 
 

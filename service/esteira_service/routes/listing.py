@@ -8,7 +8,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
-from esteira.lists import JobFilter, Page, Sort
+from esteira.job_filter import JobFilter, Page, Sort
 from esteira.queries import BODIES
 from esteira_service import examples, openapi
 from esteira_service.cursor import read_cursor, write_cursor

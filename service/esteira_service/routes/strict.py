@@ -8,8 +8,10 @@ from typing import Annotated, Any, get_args, get_origin
 from fastapi import Query, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.convertors import Convertor, register_url_convertor
 
 from esteira_service.problems import InputError, invalid
+from esteira_service.unknown import unknown
 
 MAX_WAIT_SECONDS = 50
 
@@ -22,6 +24,21 @@ Wait = Annotated[
         description="Answer when the job has ended, or after so many seconds.",
     ),
 ]
+
+
+class _JobId(Convertor[str]):
+    """Whatever stands for a job in a path, but not the words that act on many."""
+
+    regex = "(?!(?:batch|cancel|retry|discard)$)[^/]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("job", _JobId())
 
 
 class StrictRoute(APIRoute):
@@ -77,13 +94,12 @@ def _is_list(annotation: Any) -> bool:
 
 
 def _refuse_unknown(request: Request, known: set[str], prefix: str | None) -> None:
-    unknown = sorted(request.query_params.keys() - known)
+    strange = sorted(request.query_params.keys() - known)
     if prefix is not None:
-        unknown = [name for name in unknown if not name.startswith(prefix)]
-    if unknown:
-        listed = ", ".join([*sorted(known), *([f"{prefix}KEY"] if prefix else [])]) or "none"
-        detail = f"unknown parameter; known here: {listed}"
-        raise invalid([InputError(parameter=name, detail=detail) for name in unknown])
+        strange = [name for name in strange if not name.startswith(prefix)]
+    if strange:
+        names = [*sorted(known), *([f"{prefix}KEY"] if prefix else [])]
+        raise invalid([InputError(parameter=name, detail=unknown("parameter", name, names)) for name in strange])
 
 
 def _refuse_repeated(request: Request, single: set[str]) -> None:
