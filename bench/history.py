@@ -60,7 +60,7 @@ select count(*) from esteira.enqueue_many(
 """
 
 
-async def fill(connection: asyncpg.Connection[asyncpg.Record], rows: int) -> None:
+async def fill(connection: asyncpg.Connection[asyncpg.Record], rows: int, live: int = LIVE) -> None:
     """Write so many finished jobs over the last seven days, dead letters beside them, and a few live jobs."""
     now = await connection.fetchval("select clock_timestamp()")
     await connection.execute(
@@ -72,5 +72,6 @@ async def fill(connection: asyncpg.Connection[asyncpg.Record], rows: int) -> Non
         day = now - timedelta(days=ago)
         await connection.execute(_FINISHED, day, rows // DAYS, timeout=900)
         await connection.execute(_DEAD, day, DEAD // DAYS)
-    await connection.fetchval(_LIVE, LIVE)
+    await connection.fetchval(_LIVE, live)
+    await connection.execute("update esteira.job_live set ready_at = ready_at - interval '10 min'")
     await connection.execute("vacuum analyze", timeout=900)

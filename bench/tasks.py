@@ -1,25 +1,22 @@
-"""What the measured workers run."""
+"""What Esteira's workers run."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from uuid import UUID
 
+from bench.ledger import saw
 from esteira import App, Context
 
 app = App("bench")
 
 
 @app.task()
-async def noop() -> None:
-    """Do nothing."""
-
-
-@app.task()
-async def stamp() -> float:
-    """Return when it began: seconds since 1970, the clock of this machine and so of its PostgreSQL."""
-    return time.time()
+async def job(n: int, ms: int, pad: str) -> None:  # noqa: ARG001  (pad is what payloads are filled with)
+    """Note that it began, and take a while."""
+    saw(n)
+    if ms:
+        await asyncio.sleep(ms / 1000)
 
 
 @app.task()

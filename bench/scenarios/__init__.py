@@ -1,0 +1,1 @@
+"""What is measured, one file each; ../scenario.py says what such a file is to have."""

@@ -1,0 +1,23 @@
+"""How long an idle worker takes to begin: from before the enqueue call to the handler's first line, at odd moments."""
+
+from __future__ import annotations
+
+from bench.measured import Figure, latencies
+from bench.scale import Scale
+from bench.scenario import Scenario
+from bench.session import Session
+
+RATE = 25
+WARM_UP = 10
+
+
+async def _round(session: Session, scale: Scale) -> list[Figure]:
+    async with session.working() as worker:
+        await session.many(WARM_UP)
+        await session.done(scale.patience_seconds, worker)
+        called = (await session.paced(scale.pickups, RATE, jitter=0.7))["called"]
+        began, _ = await session.done(scale.patience_seconds, worker)
+    return latencies("", [begin - call for begin, call in zip(began, called, strict=True)])
+
+
+SCENARIO = Scenario("pickup", "Pickup by an idle worker", _round, rounds="few")
