@@ -48,7 +48,7 @@ class PostgresServer:
     def database(self, template: str = "template1") -> Iterator[str]:
         """Make a database, give its name, and drop it whoever is still connected."""
         name = f"esteira_test_{secrets.token_hex(8)}"
-        # Copying files takes half of what copying through the WAL does (0.05 instead of 0.1 s), a thousand times a run.
+        # Quicker than through the WAL, a thousand times a run.
         self._execute("create database {} template {} strategy file_copy", name, template)
         try:
             yield name
@@ -88,14 +88,24 @@ class Clock:
 
 
 @contextmanager
-def open_folder() -> Iterator[Path]:
+def open_folder(under: Path | None = None) -> Iterator[Path]:
     """Make a folder that everybody may enter, unlike pytest's own: as root PostgreSQL runs under another account."""
-    path = Path(tempfile.mkdtemp(prefix="esteira-test-"))
+    path = Path(tempfile.mkdtemp(prefix="esteira-test-", dir=under))
     path.chmod(0o755)
     try:
         yield path
     finally:
         shutil.rmtree(path)
+
+
+def memory() -> Path | None:
+    """Return a folder in memory with room for a server, if there is one.
+
+    Copying the 500 files of a database takes 0.02 s there, a thousand times a run; on a disk 0.05 to 0.3 s.
+    """
+    shared = Path("/dev/shm")
+    roomy = shared.is_dir() and os.access(shared, os.W_OK) and shutil.disk_usage(shared).free > 4 * 1024**3
+    return shared if roomy else None
 
 
 def container() -> Any:
@@ -126,7 +136,7 @@ def running_server(bin_dir: Path) -> Iterator[str]:
             yield contained.get_connection_url()
         return
     with (
-        open_folder() as folder,
+        open_folder(memory()) as folder,
         EmbeddedPostgres(folder / "data", durable=False, settings=SETTINGS, bin_dir=bin_dir) as embedded,
     ):
         yield embedded.url()

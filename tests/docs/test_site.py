@@ -20,7 +20,7 @@ from scripts.docs.errors import exceptions
 from scripts.docs.http import operations
 from scripts.docs.pages import ROOT, public_modules, put_together, sources, with_links
 from scripts.docs.python import public
-from scripts.docs.settings import variables
+from scripts.docs.settings import settings_table, variables
 from scripts.docs.sql import Catalogue, read_catalogue
 from tests.postgres import PostgresServer, open_folder
 
@@ -130,6 +130,10 @@ def test_reference_has_every_command_setting_and_exception(pages: Path) -> None:
     assert [name for name in variables(Settings) if f"| `{name}` |" not in reference(pages, "settings")] == []
     assert all(field.description for field in Settings.model_fields.values())
     assert [kind for kind in exceptions() if f"esteira.{kind.__name__})" not in reference(pages, "errors")] == []
+
+
+def test_the_page_of_deployment_has_every_setting_as_it_is() -> None:
+    assert settings_table(Settings).strip() in (ROOT / "docs" / "deployment.md").read_text()
 
 
 def test_every_page_that_a_page_links_to_is_there() -> None:

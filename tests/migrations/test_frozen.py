@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import esteira_migrations
-from scripts.freeze_migration import FROZEN, frozen
+from scripts.freeze_migration import FROZEN, PACKAGED_ROLES, frozen, packaged_roles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +54,10 @@ def test_the_first_revision_is_frozen_from_what_sql_says_now() -> None:
     if FROZEN.name in RELEASED.read_text():
         pytest.skip("it is released: sql/ goes on, with new revisions")
     assert FROZEN.read_text() == frozen(), "run: make freeze"
+
+
+def test_the_roles_of_the_package_are_what_sql_says_now() -> None:
+    assert PACKAGED_ROLES.read_text() == packaged_roles(), "run: make freeze"
 
 
 def test_every_revision_has_its_sql_beside_it_and_nothing_else_lies_there() -> None:

@@ -76,13 +76,13 @@ async def test_many_are_retried_up_to_the_limit(http: httpx.AsyncClient, state: 
     assert [(await state.client.get(job)).status for job in jobs] == ["queued", "queued", "dead"]
 
 
-async def test_many_are_discarded_and_an_empty_filter_means_all(
+async def test_all_of_a_status_are_discarded_when_it_is_named(
     http: httpx.AsyncClient, state: State, worker: FakeWorker
 ) -> None:
     for _ in range(2):
         await dead(state, worker)
     live = (await state.client.enqueue("a.b")).id
-    assert (await act(http, "discard", {"filter": {}}))["changed"] == 2
+    assert (await act(http, "discard", {"filter": {"status": "dead"}}))["changed"] == 2
     assert [job.id for job in await state.client.jobs()] == [live]
 
 
@@ -91,16 +91,19 @@ async def test_many_are_discarded_and_an_empty_filter_means_all(
     [
         ({}, "/filter"),
         ({"filter": None}, "/filter"),
+        ({"filter": {}}, "/filter"),
+        ({"filter": {}, "dry_run": True}, "/filter"),
+        ({"filter": {"tag": [], "metadata": {}, "queue": None, "stuck": False}}, "/filter"),
         ({"filter": {"status": "done"}}, "/filter/status"),
         ({"filter": {"tags": ["t"]}}, "/filter/tags"),
         ({"filter": {"worker": "me"}}, "/filter/worker"),
         ({"filter": {"created_after": "yesterday"}}, "/filter/created_after"),
         ({"filter": {"stuck": 1}}, "/filter/stuck"),
         ({"filter": {"queue": "\0"}}, "/filter/queue"),
-        ({"filter": {}, "limit": 0}, "/limit"),
-        ({"filter": {}, "limit": 10_001}, "/limit"),
-        ({"filter": {}, "dry_run": "yes"}, "/dry_run"),
-        ({"filter": {}, "queue": "q"}, "/queue"),
+        ({"filter": {"queue": "q"}, "limit": 0}, "/limit"),
+        ({"filter": {"queue": "q"}, "limit": 10_001}, "/limit"),
+        ({"filter": {"queue": "q"}, "dry_run": "yes"}, "/dry_run"),
+        ({"filter": {"queue": "q"}, "queue": "q"}, "/queue"),
     ],
 )
 @pytest.mark.parametrize("verb", ["cancel", "retry", "discard"])

@@ -189,3 +189,32 @@ async def test_the_largest_double_is_stored(http: httpx.AsyncClient) -> None:
     answer = await http.post("/v1/jobs", content=in_payload("1.7976931348623157e308"), headers=JSON)
     assert answer.status_code == 202
     assert answer.json()["payload"] == 1.7976931348623157e308
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "place", "meant"),
+    [
+        ("POST", "/v1/jobs", {"task": "a.b", "delay": 5}, "/delay", "delay_seconds"),
+        ("POST", "/v1/jobs", {"task": "a.b", "prio": 5}, "/prio", "priority"),
+        ("POST", "/v1/jobs", {"task": "a.b", "retry": {"attempt": 5}}, "/retry/attempt", "attempts"),
+        ("POST", "/v1/jobs", {"task": "a.b", "callback": "http://x"}, "/callback", None),
+        ("POST", "/v1/jobs/batch", {"job": []}, "/job", "jobs"),
+        ("POST", "/v1/jobs/batch", {"jobs": [], "atomically": True}, "/atomically", "atomic"),
+        ("PATCH", "/v1/jobs/01976d3c-5a5e-7c3a-9d2e-0b6f6a1f2b3c", {"tag": ["x"]}, "/tag", "tags"),
+        ("POST", "/v1/jobs/cancel", {"filter": {"tags": ["bulk"]}}, "/filter/tags", "tag"),
+        ("POST", "/v1/jobs/cancel", {"filter": {"queue": "q"}, "dryrun": True}, "/dryrun", "dry_run"),
+        ("PUT", "/v1/queues/q", {"keep_finished": 5}, "/keep_finished", "keep_finished_seconds"),
+        ("GET", "/v1/jobs?tags=bulk", None, "tags", "tag"),
+        ("GET", "/v1/queues?limit=5", None, "limit", None),
+    ],
+)
+async def test_an_unknown_name_is_answered_with_those_that_there_are(
+    http: httpx.AsyncClient, method: str, path: str, body: Any, place: str, meant: str | None
+) -> None:
+    answer = await http.request(method, path, json=body) if body is not None else await http.request(method, path)
+    assert answer.status_code == 422
+    [error] = answer.json()["errors"]
+    assert place in (error.get("pointer"), error.get("parameter"))
+    assert error["detail"].startswith("unknown ")
+    assert "known here: " in error["detail"]
+    assert ("did you mean" in error["detail"], f"did you mean {meant}?" in error["detail"]) == (meant is not None,) * 2

@@ -134,6 +134,23 @@ async def test_a_job_that_no_living_worker_would_run_is_accepted_with_a_warning(
     assert await warnings() == ["NO_WORKER"]
 
 
+async def test_a_job_whose_queue_or_task_is_paused_is_accepted_with_a_warning(
+    http: httpx.AsyncClient, state: State, worker: FakeWorker
+) -> None:
+    async def warnings() -> list[str]:
+        return [warning["code"] for warning in (await http.post("/v1/jobs", json={"task": "a.b"})).json()["warnings"]]
+
+    assert await warnings() == []
+    await state.client.pause("default")
+    assert await warnings() == ["QUEUE_PAUSED"]
+    await state.client.pause_task("a.b")
+    assert await warnings() == ["QUEUE_PAUSED", "TASK_PAUSED"]
+    await state.client.resume("default")
+    assert await warnings() == ["TASK_PAUSED"]
+    await state.client.resume_task("a.b")
+    assert await warnings() == []
+
+
 async def test_all_requests_share_a_look(
     found: Catalogue, state: State, monkeypatch: pytest.MonkeyPatch, worker: FakeWorker
 ) -> None:
@@ -147,10 +164,10 @@ async def test_all_requests_share_a_look(
     monkeypatch.setattr(state.client.database, "fetch", noted)
     for _ in range(10):
         await found.refresh(["a.b"])
-    assert len(queries) == 3
+    assert len(queries) == 4
     assert found.warnings("a.b", "default") == []
     monkeypatch.setattr(catalogue, "MAX_AGE_SECONDS", 0)
     monkeypatch.setattr(catalogue, "MAX_AGE_OF_ABSENCE_SECONDS", 0)
     await found.refresh(["a.b"])
     # What has not changed is not read and compiled again.
-    assert len(queries) == 5
+    assert len(queries) == 7

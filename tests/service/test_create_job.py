@@ -34,9 +34,10 @@ async def test_a_job_is_stored_and_shown_with_its_place(http: httpx.AsyncClient,
 async def test_what_is_left_out_is_as_the_task_declares_it(
     http: httpx.AsyncClient, register: Callable[..., Awaitable[FakeWorker]]
 ) -> None:
-    await register("a.b", queue="slow", priority="high", max_attempts=7, timeout_seconds=30)
+    await register("a.b", queue="slow", priority="high", max_attempts=7, retry_max_seconds=70, timeout_seconds=30)
     job = (await http.post("/v1/jobs", json={"task": "a.b"})).json()
     assert (job["queue"], job["priority"], job["max_attempts"], job["timeout_seconds"]) == ("slow", "high", 7, 30)
+    assert (job["retry_first_seconds"], job["retry_max_seconds"]) == (5, 70)
     assert job["payload"] == {}
 
 
@@ -51,6 +52,7 @@ async def test_every_field_reaches_the_job(
     job = (await http.post("/v1/jobs", json=body)).json()
     assert job["payload"] == [1, "two", None]
     assert (job["queue"], job["priority"], job["max_attempts"], job["timeout_seconds"]) == ("q", "critical", 9, 12.5)
+    assert (job["retry_first_seconds"], job["retry_max_seconds"]) == (1.5, 7)
     assert datetime.fromisoformat(job["run_at"]) - datetime.fromisoformat(job["created_at"]) == timedelta(seconds=90)
     assert job["poll_after_seconds"] == 60
     row = await db.fetchrow("select retry_first_seconds, retry_max_seconds, metadata, tags from esteira.job")
@@ -178,6 +180,8 @@ async def test_a_wait_that_makes_no_sense_is_refused_before_anything_is_stored(
         ({"run_at": "2026-01-01T00:00:00"}, "/run_at"),
         ({"run_at": "2201-01-01T00:00:00Z"}, "/run_at"),
         ({"run_at": "tomorrow"}, "/run_at"),
+        ({"run_at": "20300131"}, "/run_at"),
+        ({"run_at": 1900000000}, "/run_at"),
         ({"run_at": "2026-01-01T00:00:00Z", "delay_seconds": 1}, "/run_at"),
         ({"retry": {"attempts": 0}}, "/retry/attempts"),
         ({"retry": {"attempts": 2**31}}, "/retry/attempts"),

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from esteira.job import Job
-from esteira.lists import JobFilter
+from esteira.job_filter import JobFilter
 from esteira_service import examples
 from esteira_service.cursor import read_cursor, write_cursor
 from esteira_service.problems import Refusal

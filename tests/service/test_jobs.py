@@ -58,7 +58,7 @@ async def test_a_result_that_could_not_be_stored_is_a_warning(
         "select esteira.complete(array[$1::uuid], array[1], array[null::jsonb], array['too deep'])", job
     )
     shown = (await http.get(f"/v1/jobs/{job}")).json()
-    assert shown["warnings"] == [{"code": "RESULT_NOT_STORED", "detail": "too deep"}]
+    assert shown["warnings"] == [{"code": "RESULT_NOT_STORED", "detail": "the result could not be stored: too deep"}]
 
 
 async def test_a_job_that_has_not_changed_is_a_304(http: httpx.AsyncClient, state: State, job: UUID) -> None:

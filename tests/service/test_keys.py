@@ -178,6 +178,7 @@ async def test_a_unique_job_that_has_not_begun_can_be_replaced(http: httpx.Async
     again = await post(http, unique_key="u", payload=2, on_conflict="replace")
     assert (again.status_code, codes(again)) == (202, ["UNIQUE_KEY_REPLACED"])
     assert (again.json()["id"], again.json()["payload"]) == (first.json()["id"], 2)
+    assert "keeps its id" in again.json()["warnings"][0]["detail"]
     assert (await http.get(again.headers["location"])).json()["payload"] == 2
     await worker.claim()
     refused = await post(http, unique_key="u", payload=3, on_conflict="replace")

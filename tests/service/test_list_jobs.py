@@ -239,3 +239,38 @@ async def test_parameters_that_do_not_work_are_refused(http: httpx.AsyncClient, 
     assert answer.status_code == 422
     assert answer.json()["code"] == "INVALID_INPUT"
     assert [error["parameter"] for error in answer.json()["errors"]] == [parameter]
+
+
+@pytest.mark.parametrize(
+    "time", ["2026-01-31T09:00:00+00:00", "2026-01-31T09:00:00.5+0100", "2026-01-31 09:00:00+01:00"]
+)
+async def test_a_plus_that_the_address_lost_is_told(http: httpx.AsyncClient, time: str) -> None:
+    answer = await http.get(f"/v1/jobs?created_after={time}")
+    assert answer.status_code == 422
+    [error] = answer.json()["errors"]
+    assert (error["parameter"], "%2B" in error["detail"]) == ("created_after", True)
+    assert await ids(http, f"?created_after={quote(time)}") == []
+
+
+@pytest.mark.parametrize("begin", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:01Z", "1970-01-01T00:00:00Z"])
+@pytest.mark.parametrize("end", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999999Z"])
+async def test_a_window_may_be_as_wide_as_time(
+    http: httpx.AsyncClient, worker: FakeWorker, begin: str, end: str
+) -> None:
+    job = await enqueue(http)
+    await worker.run()
+    for name in ("created", "finished"):
+        assert await ids(http, f"?{name}_after={begin}&{name}_before={end}") == [job]
+        assert await ids(http, f"?{name}_before={begin}") == []
+        assert await ids(http, f"?{name}_after={end}") == []
+
+
+async def test_more_metadata_than_a_statement_should_have_is_refused(http: httpx.AsyncClient) -> None:
+    wanted = {f"k{number}": "1" for number in range(21)}
+    answer = await http.get("/v1/jobs", params={f"metadata.{name}": value for name, value in wanted.items()})
+    assert (answer.status_code, answer.json()["errors"]) == (
+        422,
+        [{"parameter": "metadata", "detail": "20 keys at most"}],
+    )
+    answer = await http.post("/v1/jobs/cancel", json={"filter": {"metadata": wanted}})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/filter/metadata")

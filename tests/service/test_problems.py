@@ -31,6 +31,11 @@ async def test_a_method_that_a_path_does_not_take_is_a_problem_that_names_all_it
     answer = await http.delete("/v1/jobs")
     check(answer, 405, "METHOD_NOT_ALLOWED")
     assert answer.headers["allow"] == "GET, POST"
+    # These are no ids.
+    for act in ("cancel", "retry", "discard", "batch"):
+        answer = await http.patch(f"/v1/jobs/{act}")
+        check(answer, 405, "METHOD_NOT_ALLOWED")
+        assert answer.headers["allow"] == "POST"
 
 
 async def test_input_is_a_problem_with_every_error(http: httpx.AsyncClient) -> None:

@@ -12,7 +12,7 @@ import pytest_asyncio
 import uvicorn
 from uvicorn.server import ServerState
 
-from esteira_service import bodies
+from esteira_service import bodies, protocol
 from esteira_service.protocol import MAX_HEAD_BYTES, Protocol
 
 if TYPE_CHECKING:
@@ -99,6 +99,28 @@ async def test_a_head_that_is_too_long_is_refused(client: Client, db: asyncpg.Co
     assert await stored(db) == 0
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.1)
+
+
+async def test_a_head_that_stops_is_waited_for_until_the_deadline(impatient: None, client: Client) -> None:
+    client.send(HEAD)
+    await client.problem(408, "REQUEST_TIMEOUT")
+
+
+async def test_so_is_the_head_of_a_second_request(impatient: None, client: Client) -> None:
+    client.send(HEAD, b"Content-Length: %d\r\n\r\n" % len(JOB), JOB)
+    assert (await client.answer())[0] == 202
+    client.send(HEAD)
+    await client.problem(408, "REQUEST_TIMEOUT")
+
+
+async def test_who_says_nothing_is_left_without_an_answer(impatient: None, client: Client) -> None:
+    async with asyncio.timeout(20):
+        assert await client.reader.read() == b""
+
+
 async def test_a_body_is_no_part_of_the_head(client: Client) -> None:
     for _ in range(3):
         job = JOB[:-1] + b', "payload": "' + b"x" * MAX_HEAD_BYTES + b'"}'
@@ -142,3 +164,11 @@ async def test_a_whole_request_is_answered_though_what_follows_is_none(
     status, headers, _ = await client.answer()
     assert (status, headers["connection"]) == (202, "close")
     assert await stored(db) == 1
+
+
+async def test_a_request_that_asks_for_another_protocol_is_read_as_any_other(client: Client) -> None:
+    # As Java's client sends all of its requests.
+    upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n"
+    for _ in range(2):
+        client.send(HEAD, upgrade, b"Content-Length: %d\r\n\r\n" % len(JOB), JOB)
+        assert (await client.answer())[0] == 202

@@ -77,13 +77,15 @@ async def test_what_is_kept_is_set_whole(http: httpx.AsyncClient) -> None:
     assert kept(await http.get("/v1/queues/short")) == (3600, 86400)
     assert kept(await http.put("/v1/queues/short", json={"keep_dead_seconds": 1.5})) == (None, 1.5)
     assert kept(await http.put("/v1/queues/short", json={})) == (None, None)
+    longest = {"keep_finished_seconds": 3_110_400_000}
+    assert kept(await http.put("/v1/queues/short", json=longest)) == (3_110_400_000, None)
 
 
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [
         ({"keep_finished_seconds": 0.5}, "/keep_finished_seconds"),
-        ({"keep_dead_seconds": 1e12}, "/keep_dead_seconds"),
+        ({"keep_dead_seconds": 3_110_400_001}, "/keep_dead_seconds"),
         ({"limit": 3}, "/limit"),
         ([], ""),
     ],

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 if TYPE_CHECKING:
+    import asyncpg
     import httpx
 
     from esteira_service.state import State
@@ -32,3 +33,14 @@ async def test_a_worker_that_is_not_there_cannot_be_asked(http: httpx.AsyncClien
     assert (answer.status_code, answer.json()["code"]) == (404, "WORKER_NOT_FOUND")
     answer = await http.post("/v1/workers/me/drain")
     assert [error["parameter"] for error in answer.json()["errors"]] == ["worker_id"]
+
+
+async def test_a_worker_with_held_slots_says_so_everywhere(
+    http: httpx.AsyncClient, db: asyncpg.Connection[Any], worker: FakeWorker
+) -> None:
+    await db.fetch("select * from esteira.heartbeat($1, 1)", worker.id)
+    [shown] = (await http.get("/v1/workers")).json()["items"]
+    assert (shown["held_slots"], shown["free_slots"]) == (1, shown["slots"] - 1)
+    assert "hold 1 of its" in shown["trouble"]
+    [warning] = (await http.get("/readyz")).json()["warnings"]
+    assert (warning["code"], shown["trouble"] in warning["detail"]) == ("WORKER_HELD", True)

@@ -93,6 +93,8 @@ async def test_an_unknown_priority_is_refused_with_the_known_ones(queue: Any) ->
     with pytest.raises(asyncpg.PostgresError, match="low, normal, high or critical") as refused:
         await queue.enqueue(priority="urgent")
     assert refused.value.sqlstate == "ES004"
+    # psql shows it all.
+    assert "insert into" not in refused.value.context
 
 
 async def test_tasks_and_queues_need_proper_names(queue: Any) -> None:
@@ -141,3 +143,25 @@ async def test_no_job_is_to_run_after_the_year_2200(queue: Any) -> None:
     for late in ({"run_at": datetime(2201, 1, 2, tzinfo=UTC)}, {"delay": timedelta(days=70_000)}):
         with pytest.raises(asyncpg.CheckViolationError, match="job_runs_from_1970_to_2200"):
             await queue.enqueue(**late)
+
+
+async def test_a_job_alone_is_stored_as_it_is_among_others(queue: Any, clock: Any) -> None:
+    await clock.set(queue.connection, when=START)
+    given = (
+        "array_fill('t'::text, $1), array_fill('{\"id\": 1}'::jsonb, $1), array_fill('q'::text, $1),"
+        " array_fill('high'::text, $1), array_fill('5 min'::interval, $1), array_fill(esteira.now(), $1),"
+        " array_fill(7, $1), array_fill('2 s'::interval, $1), array_fill('3 s'::interval, $1),"
+        " array_fill('4 s'::interval, $1), array_fill('{\"a\": 1}'::jsonb, $1),"
+        " array_fill('[\"x\", \"y\"]'::jsonb, $1), array_fill(esteira.now() + '1 day', $1)"
+    )
+    for arguments in (given, "array_fill('t'::text, $1)"):
+        for jobs in (1, 2):
+            await queue.connection.fetch(f"select esteira.enqueue_many({arguments})", [jobs])
+        alike = "select count(*) from esteira.job_live group by (to_jsonb(job_live) - 'id')"
+        assert [row[0] for row in await queue.connection.fetch(alike)] == [3]
+        await queue.connection.execute("delete from esteira.job_live")
+
+
+async def test_a_payload_without_a_task_is_refused(queue: Any) -> None:
+    with pytest.raises(asyncpg.NotNullViolationError):
+        await queue.connection.fetch("select esteira.enqueue_many(array['t'], array['1', '2']::jsonb[])")

@@ -59,7 +59,7 @@ async def test_busy_workers(queue: Any) -> None:
     await queue.enqueue_many(11)
     await queue.claim(10)
     code, detail = await explain(queue, await queue.enqueue())
-    assert (code, "1 jobs stand before it" in detail) == ("workers_busy", True)
+    assert (code, "1 job stands before it" in detail) == ("workers_busy", True)
 
 
 async def test_a_scheduled_job(queue: Any) -> None:
@@ -153,3 +153,50 @@ async def test_a_running_job_of_a_draining_worker_is_running_and_a_queued_one_ha
     await queue.call("drain", queue.worker)
     assert (await explain(queue, job))[0] == "running"
     assert (await explain(queue, await queue.enqueue()))[0] == "no_worker"
+
+
+async def beat(queue: Any, *standing: Any) -> None:
+    await queue.connection.fetch("select * from esteira.heartbeat($1, $2, $3, $4)", queue.worker, *standing)
+
+
+async def test_slots_that_are_all_held_by_handlers_that_do_not_stop(queue: Any) -> None:
+    await queue.register()
+    await beat(queue, 10, None, None)
+    code, detail = await explain(queue, await queue.enqueue())
+    assert code == "workers_held"
+    assert "The worker that can run it can take no job; 0 jobs stand before it" in detail
+    assert 'hold 10 of its 10 slots; executor="process" can be killed' in detail
+    assert f"esteira drain {queue.worker}" in detail
+    await beat(queue, 0, None, None)
+    assert (await explain(queue, await queue.enqueue()))[0] == "ready"
+
+
+async def test_slots_of_which_some_are_held_and_the_others_busy(queue: Any) -> None:
+    await queue.register()
+    await queue.enqueue_many(9)
+    await queue.claim(9)
+    job = await queue.enqueue()
+    assert (await explain(queue, job))[0] == "ready"
+    await beat(queue, 1, None, None)
+    code, detail = await explain(queue, job)
+    assert (code, "The worker that can run it is busy" in detail) == ("workers_busy", True)
+    assert "hold 1 of its 10 slots" in detail
+
+
+async def test_an_engine_that_stands_still_says_since_when(queue: Any) -> None:
+    await queue.register()
+    await queue.running()
+    await beat(queue, 0, [0], timedelta(seconds=5))
+    code, detail = await explain(queue, await queue.enqueue())
+    assert (code, "Since 2029-12-31 23:59:55" in detail) == ("workers_held", True)
+    assert "1 of its 1 engines has taken no job" in detail
+    assert "asyncio.to_thread" in detail
+
+
+async def test_only_what_its_workers_may_run_stands_before_a_job(queue: Any) -> None:
+    await queue.register(["t", "halted"])
+    await queue.call("pause_task", "halted")
+    for task in ("misspelt", "halted", "t"):
+        await queue.enqueue(task)
+    code, detail = await explain(queue, await queue.enqueue())
+    assert (code, "1 job stands before it" in detail) == ("ready", True)

@@ -62,3 +62,18 @@ async def test_an_id_tells_when_it_was_made_and_a_moment_the_smallest_id_made_th
     )
     assert before < made < after
     assert await queue.call("uuid7_time", uuid4()) is None
+
+
+@pytest.mark.parametrize(
+    ("moment", "edge"),
+    [
+        ("-infinity", 0),
+        ("0001-01-01Z", 0),
+        ("1969-12-31 23:59Z", 0),
+        ("12000-01-01Z", 2**48 - 1),
+        ("infinity", 2**48 - 1),
+    ],
+)
+async def test_a_moment_that_no_id_can_carry_is_at_that_end(queue: Any, moment: str, edge: int) -> None:
+    smallest = await queue.connection.fetchval("select esteira.uuid7_at($1::text::timestamptz)", moment)
+    assert smallest.int >> 80 == edge

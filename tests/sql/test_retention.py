@@ -339,6 +339,15 @@ async def test_an_id_of_another_kind_was_never_there(queue: Any) -> None:
     assert refused.value.sqlstate == "ES001"
 
 
+@pytest.mark.parametrize(
+    ("kept", "told"), [("1 s", "1 sec"), ("90 min", "1 hour 30 mins"), ("7 days", "7 days"), ("2 months", "2 mons")]
+)
+async def test_how_long_jobs_are_kept_is_told_in_words(queue: Any, kept: str, told: str) -> None:
+    await queue.connection.execute("update esteira.retention set finished = $1::text::interval", kept)
+    with pytest.raises(asyncpg.PostgresError, match=f": jobs are kept for {told} after their end$"):
+        await queue.call("missing", "01976d3c-5a5e-7c3a-9d2e-0b6f6a1f2b3c")
+
+
 async def test_a_job_that_retention_removed_is_gone(queue: Any, clock: Any) -> None:
     job = await queue.running()
     await queue.complete(job)

@@ -20,6 +20,22 @@ async def test_a_dead_job_gets_another_life_with_its_finished_steps_and_a_rising
     assert [claimed["attempt"] for claimed in await queue.claim()] == [2]
 
 
+@pytest.mark.parametrize("note", ["progress", "save_step", "cancel"])
+async def test_how_far_an_earlier_life_came_is_shown_until_this_one_says_how_far_it_is(queue: Any, note: str) -> None:
+    job = await queue.running()
+    await queue.call("progress", job, 1, 0.5)
+    await queue.fail(job, retryable=False)
+    await queue.call("retry", job)
+    await queue.claim()
+    if note == "progress":
+        await queue.call("progress", job, 2, None, "begins anew")
+    elif note == "save_step":
+        await queue.connection.execute("select esteira.save_step($1, 2, 'load', '1', now())", job)
+    else:
+        await queue.call("cancel", job)
+    assert (await queue.job(job))["progress"] == 0.5
+
+
 async def test_a_cancelled_job_can_be_retried_and_is_not_asked_to_stop_again(queue: Any) -> None:
     job = await queue.running()
     await queue.call("cancel", job)

@@ -342,6 +342,30 @@ def test_an_account_that_is_no_superuser_installs_hands_over_and_upgrades(
             assert "EVERYBODY" not in run_psql(url, "-c", GRANTS)
 
 
+def test_roles_that_another_account_made_are_used_once_it_grants_them(
+    postgres_bin: Path, run_psql: Callable[..., str]
+) -> None:
+    """As in a second database of a server: a server of its own, that has none of ours yet."""
+    with open_folder() as folder, EmbeddedPostgres(folder / "data", durable=False, bin_dir=postgres_bin) as server:
+        for name in ("first", "second"):
+            run_psql(server.url(), "-c", f"create role {name} login createrole password 'secret'")
+            run_psql(server.url(), "-c", f"create database {name} owner {name}")
+        first, second = (as_account(server.url(name), name, "secret") for name in ("first", "second"))
+        for url in (first, second):
+            esteira_migrations.upgrade(url)
+        run_psql(first, "--single-transaction", "-f", ROLES)
+        version = int(run_psql(server.url(), "-c", "show server_version_num"))
+        if version >= 160_000:  # before, who may create roles may grant any
+            with pytest.raises(CalledProcessError) as refused:
+                run_psql(second, "--single-transaction", "-f", ROLES)
+            assert "HINT:  As that account, or a superuser: grant esteira_owner to second" in refused.value.stderr
+            run_psql(first, "-c", "grant esteira_owner to second")
+        for _ in range(2):
+            run_psql(second, "--single-transaction", "-f", ROLES)
+        assert run_psql(second, "-c", OWNERS) == "esteira_owner"
+        assert run_psql(second, "-c", GRANTS) + "\n" == SNAPSHOT.read_text()
+
+
 def upgrade_once_more(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the newest revision's place once more, with something small in it."""
 

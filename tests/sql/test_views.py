@@ -153,3 +153,20 @@ async def test_health_names_who_holds_the_oldest_snapshot_and_the_oldest_transac
     assert health["oldest_transaction_age"] > timedelta(0)
     health = await queue.connection.fetchrow("select * from esteira.db_health")
     assert (health["oldest_transaction_pid"], health["xmin_holder"]) == (None, None)
+
+
+async def test_a_job_shows_its_backoff_and_never_one_that_is_no_number(queue: Any) -> None:
+    async def shown(task: str) -> tuple[float, float]:
+        job = await queue.enqueue(task)
+        row = await queue.connection.fetchrow(
+            "select retry_first_seconds, retry_max_seconds from esteira.jobs where id = $1", job
+        )
+        return tuple(row)
+
+    assert await shown("nobodys") == (5, 3600)
+    await queue.register(["t"], retry_first_seconds=7, retry_max_seconds=8)
+    assert await shown("t") == (7, 8)
+    await queue.connection.execute("update esteira.job set retry_max_seconds = 'NaN', retry_first_seconds = 'infinity'")
+    assert set(await queue.connection.fetch("select retry_first_seconds, retry_max_seconds from esteira.jobs")) == {
+        (3.2e9, 3.2e9)
+    }

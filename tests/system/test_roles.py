@@ -38,6 +38,16 @@ def started(worker: Worker) -> Worker:
     return worker
 
 
+def test_a_worker_that_may_not_work_does_not_start_and_says_what_to_grant(
+    accounts: dict[str, str], start_worker: StartWorker
+) -> None:
+    worker = start_worker(database_url=accounts["service"])
+    assert worker.wait(60) != 0
+    [said] = [line for line in worker.output().splitlines() if line.startswith("esteira: ")]
+    assert "may not run jobs: grant it esteira_service or esteira_worker" in said
+    assert "Traceback" not in worker.output()
+
+
 def test_a_service_and_a_worker_need_no_more_than_their_roles(
     accounts: dict[str, str], jobs: Jobs, start_worker: StartWorker, tmp_path: Path
 ) -> None:

@@ -138,7 +138,7 @@ def test_a_snoozed_job_comes_back_uncharged(jobs: Jobs) -> None:
 def test_a_result_that_cannot_be_stored_completes_its_job_with_a_warning(jobs: Jobs) -> None:
     job = jobs.ended(jobs.enqueue("t.not_a_number"))
     assert (job["status"], job["result"]) == ("completed", None)
-    assert "could not be stored" in job["result_error"]
+    assert job["result_error"]
 
 
 def test_an_unknown_task_waits_and_burns_no_attempt(jobs: Jobs) -> None:

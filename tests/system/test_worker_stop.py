@@ -117,8 +117,9 @@ def test_jobs_finished_while_the_database_is_away_are_settled_once_it_is_back(
     seen.close()
     server.stop("immediate")
     away = time.monotonic()
-    eventually(lambda: worker.events("settle_waits") and worker.events("heartbeat_failed"))
     eventually(lambda: time.monotonic() - away > 3)
+    # One line of the supervisor, and one of its engine.
+    assert len(worker.events("database_away")) == 2
     server.start()
     seen = Jobs(server.url())
     for job_id in ids:
@@ -129,4 +130,5 @@ def test_jobs_finished_while_the_database_is_away_are_settled_once_it_is_back(
     assert not worker.events("engine_died")
     job = seen.ended(seen.enqueue("t.add", {"a": 1, "b": 1}))
     assert job["result"] == 2
+    eventually(lambda: len(worker.events("database_back")) == 2)
     seen.close()

@@ -124,9 +124,10 @@ async def test_what_cannot_be_stored_is_refused_with_its_reason(client: Client) 
         ({"task": "t", "priority": "urgent"}, "priority must be"),
         ({"task": "t", "timeout": 0}, "job_limits_are_positive"),
         ({"task": "t", "metadata": [1]}, "object"),
-        ({"task": "t", "tags": "abc"}, "scalar"),
+        ({"task": "t", "tags": "abc"}, "is a word"),
         ({"task": "t", "retry": Retry(never_on=(ValueError,))}, "never_on belongs to the task"),
         ({"task": "t", "run_at": datetime(2030, 1, 1)}, "no time zone"),  # noqa: DTZ001
+        ({"task": "t", "run_at": "2030-01-01T00:00:00Z"}, "is to be a datetime"),
         ({"task": "t", "delay": timedelta.max}, "out of range"),
     ]
     for options, reason in refused:

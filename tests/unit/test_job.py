@@ -10,6 +10,7 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 ROW: dict[str, Any] = {
     "id": uuid4(), "queue": "default", "task": "t", "priority": "normal", "status": "running", "reason": None,
     "progress": 0.5, "progress_message": None, "current_step": None, "attempt": 1, "failures": 0, "max_attempts": 3,
+    "retry_first_seconds": 5.0, "retry_max_seconds": 3600.0,
     "crashes": 0, "generation": 1, "metadata": "{}", "tags": [], "error": None, "result_error": None,
     "unique_key": None, "worker_id": None, "timeout_seconds": 3600.0, "created_at": NOW, "updated_at": NOW,
     "run_at": NOW, "expires_at": None,
@@ -40,7 +41,7 @@ def test_the_run_time_is_shown_in_seconds() -> None:
 def test_a_result_that_was_not_stored_is_a_warning() -> None:
     assert Job.from_row(ROW).warnings == []
     (warning,) = Job.from_row({**ROW, "result_error": "too odd"}).warnings
-    assert (warning.code, warning.detail) == ("RESULT_NOT_STORED", "too odd")
+    assert (warning.code, warning.detail) == ("RESULT_NOT_STORED", "the result could not be stored: too odd")
 
 
 def test_the_row_is_left_as_it_was() -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from esteira.errors import ConfigurationError, InvalidInput
@@ -13,9 +16,22 @@ def test_a_step_needs_a_name_that_can_be_stored() -> None:
     assert Steps(()).begin("x" * 200, int).name == "x" * 200
 
 
+async def given() -> None: ...
+
+
+@pytest.mark.parametrize(("make", "kind"), [(given, "coroutine"), (int, "int"), (lambda: None, "NoneType")])
+def test_a_step_that_was_given_no_function_says_what_to_write(make: Callable[[], Any], kind: str) -> None:
+    steps = Steps(())
+    with pytest.raises(
+        ConfigurationError, match=rf'"x" was given a {kind}, not a function: write ctx.step\("x", function'
+    ):
+        steps.begin("x", make())
+    assert steps.begin("x", given).name == "x"
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_progress_is_a_share(share: float) -> None:
-    with pytest.raises(InvalidInput, match="a share from 0 to 1"):
+    with pytest.raises(ConfigurationError, match="a share from 0 to 1"):
         check_progress(share, None)
 
 

@@ -47,6 +47,16 @@ def test_an_error_names_the_variable(monkeypatch: pytest.MonkeyPatch, name: str,
         read_settings()
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("LOG_LEVEL", "debug, info, warning, error or critical"), ("LOG_FORMAT", "auto, console or json")],
+)
+def test_a_word_is_answered_with_those_there_are(monkeypatch: pytest.MonkeyPatch, name: str, says: str) -> None:
+    monkeypatch.setenv(f"ESTEIRA_{name}", "foo")
+    with pytest.raises(ConfigurationError, match=f"^ESTEIRA_{name}: {says}"):
+        read_settings()
+
+
 def test_an_error_in_a_list_names_the_variable_too() -> None:
     with pytest.raises(ConfigurationError, match=r"^ESTEIRA_TASKS: "):
         read_settings(tasks=["a", 1])

@@ -107,7 +107,13 @@ async def async_generator() -> Any:
 
 async def with_sync_context(ctx: SyncContext) -> None: ...
 def with_async_context(ctx: Context) -> None: ...
+def with_untyped_context(path: str, ctx) -> None: ...  # type: ignore[no-untyped-def]
+async def with_untyped_context_too(ctx) -> None: ...  # type: ignore[no-untyped-def]
 async def wait() -> None: ...
+
+
+class Shop:
+    def open(self, path: str) -> None: ...
 
 
 @pytest.mark.parametrize(
@@ -127,6 +133,12 @@ async def wait() -> None: ...
         (resize, {"unique": "path"}, r'is to be a Unique, such as Unique\("id"\)'),
         (generator, {}, "a generator does nothing"),
         (async_generator, {}, "a generator does nothing"),
+        (resize, {"steps": "abc"}, r'steps="abc" is one name; a task has several: steps=\("abc",\)'),
+        (resize, {"version": 0}, "version=0 is to be a number; 1 is the first"),
+        (resize, {"version": "1.0"}, "is to be a number"),
+        (with_untyped_context, {}, "ctx has no type: write `ctx: SyncContext` for the running attempt"),
+        (with_untyped_context_too, {}, "ctx has no type: write `ctx: Context`"),
+        (Shop.open, {}, "self is of a method, and there is no object when a job runs"),
         (with_sync_context, {}, "is to be a Context"),
         (with_async_context, {}, "is to be a SyncContext"),
     ],

@@ -51,6 +51,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> Events:
     log = structlog.wrap_logger(None, processors=[capture], wrapper_class=wrapper)
     for module in ("settler", "claimer", "slot", "engine"):
         monkeypatch.setattr(f"esteira_worker.{module}.log", log)
+    monkeypatch.setattr("esteira.database.outage.log", log)
     return lambda name: [entry for entry in capture.entries if entry["event"] == name]
 
 

@@ -161,3 +161,15 @@ async def stop_the_loop() -> None:
     """Do what no task should."""
     asyncio.get_running_loop().stop()
     await asyncio.sleep(0)
+
+
+@app.task(timeout="1s")
+def outlast(seconds: float) -> None:
+    note("outlasts")
+    time.sleep(seconds)
+
+
+@app.task()
+async def block_the_loop(seconds: float) -> None:
+    note("blocks")
+    time.sleep(seconds)  # noqa: ASYNC251 - what nobody should do

@@ -203,3 +203,15 @@ async def test_a_clock_that_went_back_hides_no_job(
         "update esteira.job_live set ready_at = ready_at - make_interval(secs => $1) where status = 'queued'", back
     )
     assert [job.id for job in await opened.take()] == [job_id]
+
+
+async def test_a_sweep_that_was_held_up_does_not_put_off_the_next_and_dear_ones_do(bench: Open) -> None:
+    claimer = bench().claimer
+    now = asyncio.get_running_loop().time()
+    claimer._schedule_sweep(30)
+    assert claimer._next_sweep - now < 3
+    claimer._schedule_sweep(0.01)
+    claimer._schedule_sweep(30)
+    assert claimer._next_sweep - now < 3
+    claimer._schedule_sweep(2)
+    assert claimer._next_sweep - now > 30

@@ -62,7 +62,7 @@ def test_a_snooze_and_a_lost_lease_are_no_failures() -> None:
 def test_a_result_without_a_json_form_completes_its_job_all_the_same(value: object) -> None:
     ending = completed(value, task_of(lambda: None))
     assert ending.result == "null"
-    assert "could not be stored" in str(ending.result_error)
+    assert "has no JSON form" in str(ending.result_error) or "NUL" in str(ending.result_error)
 
 
 def test_a_result_that_is_too_large_is_left_out_and_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,10 +114,10 @@ def test_a_result_of_the_declared_type_is_stored(function: Any, value: Any, text
     [
         (receipt, {"day": "2030-01-01"}, "Field required"),
         (receipt, {"day": "2030-01-01", "pages": [13]}, "RuntimeError: unlucky"),
-        (receipt, None, "input_type=NoneType"),
+        (receipt, None, "should be an object"),
         (number, "seven", "valid integer"),
         (number, None, "valid integer"),
-        (nothing, 7, "none_required"),
+        (nothing, 7, "should be null"),
     ],
 )
 def test_a_result_of_another_type_completes_its_job_with_a_warning(function: Any, value: Any, why: str) -> None:

@@ -48,6 +48,27 @@ def test_a_missing_module_is_named(name: str) -> None:
         load_tasks([name])
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("mod_own.py", "mod_own"),
+        ("mod_own:app", "mod_own"),
+        ("./mod_own.py", "mod_own"),
+        ("mod_own/tasks.py", "mod_own.tasks"),
+    ],
+)
+def test_a_file_or_an_app_is_answered_with_its_module(here: Path, written: str, meant: str) -> None:
+    (here / "mod_own.py").write_text(TASK.format("shop"))
+    with pytest.raises(ConfigurationError, match=f'no module "{written}" here .*: write {meant}, the module'):
+        load_tasks([written])
+
+
+def test_an_app_without_tasks_is_told_how_it_gets_one(here: Path) -> None:
+    (here / "mod_bare.py").write_text("from esteira import App\napp = App('bare')\n")
+    with pytest.raises(ConfigurationError, match='"mod_bare" declares no task: its App has none; write @app'):
+        load_tasks(["mod_bare"])
+
+
 def test_a_module_that_misses_something_else_fails_as_python_does(here: Path) -> None:
     (here / "mod_shop.py").write_text("import mod_not_installed\n")
     with pytest.raises(ModuleNotFoundError, match="mod_not_installed"):

@@ -48,6 +48,12 @@ def test_enqueue_hands_every_option_on(esteira: Esteira, psql: Psql) -> None:
     assert psql(f"set timezone = 'UTC'; {ONE}") == "bills|shop.bill|high|{}|5|120|2130-01-31 07:00:00+00"
 
 
+def test_other_attempts_leave_the_backoff_to_the_task(esteira: Esteira, psql: Psql) -> None:
+    esteira("enqueue", "t", "--max-attempts", 2)
+    changed = "max_attempts, retry_first_seconds is null, retry_max_seconds is null"
+    assert psql(f"select {changed} from esteira.job_live") == "2|t|t"
+
+
 def test_tags_metadata_and_keys_are_handed_on(esteira: Esteira, psql: Psql) -> None:
     options = ("--tag", "a,b", "--tag", "c", "--metadata", '{"customer": 7}', "--unique-key", "k")
     esteira("enqueue", "t", *options, "--expires-at", "2130-01-31T09:00Z")

@@ -7,20 +7,24 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from esteira import __version__
-from esteira.cli.exits import MEANINGS, Exit, code_of
+from esteira.cli.exits import MEANINGS, Exit, code_of, sentence
 from esteira.errors import (
     Changed,
     DatabaseUnavailable,
     EsteiraError,
     IdempotencyMismatch,
+    IllegalTransition,
     InvalidInput,
     JobNotFound,
     KeyInFlight,
+    PermissionDenied,
     SchemaMismatch,
     UniqueConflict,
     UnknownTask,
     UnknownWorker,
 )
+from esteira.rights import GRANT
+from tests.roles import ROLES, account, as_account
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +37,7 @@ COMMANDS = (
         "serve",
         "worker",
         "migrate",
+        "roles",
         "enqueue",
         "status",
         "jobs",
@@ -42,7 +47,7 @@ COMMANDS = (
         "discard",
         "edit",
     ),
-    *("queues", "pause", "resume", "purge", "tasks", "workers", "drain", "doctor"),
+    *("queues", "pause", "resume", "purge", "keep", "tasks", "workers", "drain", "doctor"),
 )
 HEAVY = "fastapi uvicorn alembic esteira_service esteira_worker esteira_migrations esteira.embedded"
 
@@ -53,6 +58,7 @@ def test_help_lists_every_command_and_every_exit_code(esteira: Esteira) -> None:
         assert f" {command} " in out
     for code in Exit:
         assert f"{code.value:>3}  {MEANINGS[code]}" in out
+    assert "bool" not in out
 
 
 def test_the_version_is_told(esteira: Esteira) -> None:
@@ -65,6 +71,7 @@ def test_every_command_explains_itself(esteira: Esteira, command: str) -> None:
     answer = esteira(command, "--help")
     assert answer.code == 0
     assert f"Usage: esteira {command}" in answer.out
+    assert "bool" not in answer.out
 
 
 @pytest.mark.parametrize(
@@ -75,6 +82,7 @@ def test_every_command_explains_itself(esteira: Esteira, command: str) -> None:
         (UnknownWorker, 3),
         (DatabaseUnavailable, 5),
         (SchemaMismatch, 5),
+        (PermissionDenied, 5),
         (InvalidInput, 2),
         (UniqueConflict, 8),
         (IdempotencyMismatch, 8),
@@ -94,6 +102,14 @@ def test_what_to_do_next_names_the_job(esteira: Esteira) -> None:
     assert answer.err.endswith(f": `esteira status {job}` shows it\n")
 
 
+def test_what_to_do_next_stands_by_itself_after_many_lines() -> None:
+    error = IllegalTransition("job 0197c1d2-5b7e-7cc3-98c4-dc0c0c07398f is dead: first\nlast.")
+    assert sentence(error).splitlines()[1:] == [
+        "last.",
+        "`esteira status 0197c1d2-5b7e-7cc3-98c4-dc0c0c07398f` shows it",
+    ]
+
+
 def test_a_mistyped_command_is_answered_with_the_near_one(esteira: Esteira) -> None:
     answer = esteira("cancle")
     assert answer.code == 2
@@ -111,6 +127,19 @@ def test_a_database_without_the_schema_says_what_to_run(esteira: Esteira, empty_
     answer = esteira("jobs", "--json", ESTEIRA_DATABASE_URL=empty_database_url)
     assert (answer.code, answer.out) == (5, "")
     assert "esteira migrate" in answer.err
+
+
+def test_an_account_that_lacks_a_right_says_what_to_grant(
+    esteira: Esteira, database_url: str, run_psql: Callable[..., str]
+) -> None:
+    run_psql(database_url, "--single-transaction", "-f", ROLES)
+    with account(database_url, "esteira_reader") as (name, password):
+        url = as_account(database_url, name, password)
+        answers = [esteira(*command, ESTEIRA_DATABASE_URL=url) for command in (["jobs"], ["enqueue", "t"])]
+    assert [(answer.code, GRANT in answer.err, len(answer.err.splitlines())) for answer in answers] == [
+        (0, False, 0),
+        (5, True, 1),
+    ]
 
 
 @pytest.mark.parametrize("command", [["jobs"], ["serve"], ["worker", "--tasks", "shop"], ["migrate"]])

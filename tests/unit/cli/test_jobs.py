@@ -144,3 +144,18 @@ def test_explain_says_it_in_a_sentence_or_with_its_code(esteira: Esteira) -> Non
     job = esteira("enqueue", "t", "--queue", "lonely").out.strip()
     assert esteira("explain", job).out.startswith('No worker serves the queue "lonely".')
     assert esteira("explain", job, "--json").json["code"] == "no_worker"
+
+
+def test_a_dead_job_is_explained_with_the_command_that_retries_it(esteira: Esteira, worker: Any) -> None:
+    job = worker.running()
+    worker.fail(job, "no MPEG-TS.")
+    assert esteira("explain", job).out.endswith(
+        f"ValueError: no MPEG-TS. `esteira retry {job}` gives it another life.\n"
+    )
+
+
+@pytest.mark.parametrize("option", ["--created-after", "--finished-before"])
+def test_what_is_neither_a_time_nor_a_duration_is_answered_with_both(esteira: Esteira, option: str) -> None:
+    answer = esteira("jobs", option, "yesterday")
+    assert answer.code == 2
+    assert answer.err == 'esteira: "yesterday" is no time: write 2030-01-31T09:00Z, or how long ago: 2h, 7d\n'

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.roles import ROLES, account, as_account
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from esteira.settings import Settings
+    from tests.postgres import PostgresServer
 
     Esteira = Callable[..., Any]
 
@@ -72,6 +75,22 @@ def test_migrate_says_from_where_to_where(empty_database_url: str) -> None:
     assert (done.returncode, done.stdout) == (0, "the schema was missing, and is at version 0001 now\n")
     assert migrate(empty_database_url).stdout == "the schema is at version 0001 already\n"
     assert json.loads(migrate(empty_database_url, "--json").stdout) == {"before": "0001", "after": "0001"}
+
+
+def test_roles_prints_what_makes_them(esteira: Esteira) -> None:
+    answer = esteira("roles", ESTEIRA_DATABASE_URL=None)
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.endswith(ROLES.read_text())
+
+
+def test_migrate_as_an_account_that_may_not_says_in_one_sentence_which_one_may(
+    empty_database_url: str, postgres_server: PostgresServer
+) -> None:
+    with account(postgres_server.admin_url) as (name, password):
+        done = migrate(as_account(empty_database_url, name, password))
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (5, "", 1)
+    assert "permission denied for database" in done.stderr
+    assert "grant create on database" in done.stderr
 
 
 def test_migrate_without_a_server_says_so_in_one_sentence() -> None:

@@ -73,3 +73,18 @@ def test_a_queue_is_purged_of_what_does_not_run(esteira: Esteira, worker: Any) -
     assert esteira("purge", "default", "--yes").out == "cancelled 2 jobs of the queue default\n"
     assert esteira("purge", "default", "--json").json == {"queue": "default", "cancelled": 0}
     assert esteira("status", running, "--json").json["status"] == "running"
+
+
+def test_how_long_a_queue_keeps_its_ended_jobs_is_set_one_by_one_and_shown(esteira: Esteira) -> None:
+    esteira("enqueue", "t", "--queue", "mail")
+    assert esteira("keep", "mail").out == (
+        "the queue mail keeps finished jobs as long as elsewhere, dead ones as long as elsewhere\n"
+    )
+    assert "kept" not in esteira("queues").out
+    esteira("keep", "mail", "--finished", "3d")
+    assert esteira("keep", "mail", "--dead", "10d").out == "the queue mail keeps finished jobs 3 d, dead ones 10 d\n"
+    assert "3 d, 10 d" in esteira("queues").out
+    kept = esteira("keep", "mail", "--finished", "default", "--json").json
+    assert kept == {"queue": "mail", "keep_finished_seconds": None, "keep_dead_seconds": 864000}
+    answer = esteira("keep", "mail", "--dead", "soon")
+    assert (answer.code, answer.err) == (2, 'esteira: "soon" is not a duration: write 30s, 10m, 1h30m, 2d\n')

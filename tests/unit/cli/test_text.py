@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from esteira.cli.text import duration, plain, rough
+from esteira.cli.text import duration, plain, rough, sentence_of
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,19 @@ def test_a_length_of_time_has_two_units_at_most(seconds: float, written: str) ->
 @pytest.mark.parametrize(("seconds", "written"), [(-5, "0 s"), (59.9, "59 s"), (60, "1 min"), (90000, "1 d")])
 def test_a_column_gets_the_largest_unit(seconds: float, written: str) -> None:
     assert rough(seconds) == written
+
+
+@pytest.mark.parametrize(
+    ("explanation", "shown"),
+    [
+        ("`select esteira.retry('0197-a')` gives it another life.", "`esteira retry 0197-a` gives it another life."),
+        ("the last error was Oops: no MPEG-TS.. `ls` helps.", "the last error was Oops: no MPEG-TS. `ls` helps."),
+        ("scheduled for 2026-11-25 00:30:01.123456+00.", "scheduled for 2026-11-25 00:30:01+00."),
+        ("frame at 00:30:01.5 is bad", "frame at 00:30:01.5 is bad"),
+    ],
+)
+def test_an_explanation_speaks_the_language_of_the_terminal(explanation: str, shown: str) -> None:
+    assert sentence_of(explanation).plain == shown
 
 
 def test_control_characters_are_replaced_and_markup_stays_text() -> None:

@@ -33,3 +33,11 @@ def test_a_worker_that_is_not_there_has_a_code_of_its_own(esteira: Esteira) -> N
     answer = esteira("drain", uuid4())
     assert (answer.code, answer.out) == (3, "")
     assert "`esteira workers` lists" in answer.err
+
+
+def test_held_slots_and_engines_that_stand_still_are_noted(esteira: Esteira, worker: Any) -> None:
+    worker.connection.execute("select esteira.heartbeat(%s, 2, array[0], interval '5 s')", (worker.id,))
+    assert "2 held, 1 stalled" in esteira("workers", COLUMNS="160").out
+    [listed] = esteira("workers", "--json").json
+    assert (listed["held_slots"], listed["stalled_engines"], listed["free_slots"]) == (2, [0], 0)
+    assert "esteira drain" in listed["trouble"]

@@ -9,7 +9,8 @@ import pytest
 
 from esteira.database import Database
 from esteira.errors import ConfigurationError, DatabaseUnavailable, IllegalTransition, InvalidInput, JobNotFound
-from esteira.lists import JobFilter, Page, jobs
+from esteira.job_filter import JobFilter, Page
+from esteira.lists import jobs
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Belt
@@ -205,4 +206,19 @@ async def test_a_connection_of_its_own_is_no_part_of_the_pool(database_url: str)
     assert await own.fetchval("select current_setting('application_name')") == "apart"
     assert await database.fetchval("select 1") == 1
     await own.close()
+    await database.close()
+
+
+async def test_one_statement_after_the_other_keeps_its_connection_and_who_comes_meanwhile_is_lent_it(
+    database_url: str,
+) -> None:
+    database = Database(database_url, size=1)
+    first = await database.fetchval("select pg_backend_pid()")
+    assert await database.fetchval("select pg_backend_pid()") == first
+    async with asyncio.timeout(5), database.acquire() as connection:
+        assert await connection.fetchval("select pg_backend_pid()") == first
+        waiting = [asyncio.create_task(database.fetchval("select pg_backend_pid()")) for _ in range(3)]
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        assert await asyncio.gather(*waiting) == [first] * 3
     await database.close()

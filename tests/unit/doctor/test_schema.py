@@ -7,6 +7,7 @@ import pytest
 from esteira.doctor import schema
 from esteira.doctor.site import Site
 from esteira.settings import Settings
+from tests.roles import ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +53,29 @@ async def test_a_role_without_rights_is_told_which_it_lacks(ordinary_role: str, 
     sql(f"grant select on all tables in schema esteira to {role}")
     [found] = await schema.rights(site)
     await site.close()
-    assert (found.level, found.detail) == ("note", f"the role {role} may not enqueue, cancel and retry, work")
+    assert (found.level, found.detail) == (
+        "note",
+        f"the database account {role} may not enqueue, cancel and retry, run jobs",
+    )
+
+
+@pytest.mark.parametrize(
+    ("group", "level", "said"),
+    [
+        ("esteira_reader", "note", "may not enqueue, cancel and retry, run jobs"),
+        ("esteira_service", "ok", "may not run jobs, as is meant for a service"),
+        ("esteira_worker", "ok", "may not cancel and retry, as is meant for a worker"),
+    ],
+)
+async def test_an_account_that_has_what_its_role_is_for_is_in_order(
+    ordinary_role: str, sql: Sql, database_url: str, run_psql: Callable[..., str], group: str, level: str, said: str
+) -> None:
+    run_psql(database_url, "--single-transaction", "-f", ROLES)
+    sql(f"grant {group} to {ordinary_role.partition('//')[2].partition(':')[0]}")
+    site = Site.of(Settings(database_url=ordinary_role))
+    [found] = await schema.rights(site)
+    await site.close()
+    assert (found.level, found.detail.endswith(said)) == (level, True)
 
 
 async def test_partitions_that_run_out_are_a_problem(site: Site, sql: Sql) -> None:

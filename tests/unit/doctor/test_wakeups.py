@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
+from esteira.database import Database
+from esteira.database.listener import Listener
 from esteira.doctor import wakeups
 from esteira.doctor.site import Site
 from esteira.settings import Settings
 from tests.pgbouncer import running_pgbouncer
+from tests.worker.conftest import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,3 +67,18 @@ async def test_an_engine_that_does_not_listen_is_told(
             second.execute('LISTEN "esteira"')
             [found] = await wakeups.listeners(site)
     assert (found.level, found.detail) == ("ok", "2 engines listening")
+
+
+async def test_a_listener_that_asked_whether_it_would_hear_still_listens(
+    site: Site, sql: Sql, database_url: str, register: Callable[..., Any]
+) -> None:
+    worker = register()
+    database = Database(database_url, session_name=f"esteira/{worker}/1")
+    listening = asyncio.create_task(Listener(database, lambda _: None, ask_seconds=0.05).run())
+    asked = "select count(*) from pg_stat_activity where application_name = %s and query like '%%read_only%%'"
+    await until(lambda: sql(asked, database.session_name) == [(1,)])
+    [found] = await wakeups.listeners(site)
+    assert (found.level, found.detail) == ("ok", "1 engine listening")
+    listening.cancel()
+    await asyncio.wait([listening])
+    await database.close()

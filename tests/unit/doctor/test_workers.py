@@ -53,3 +53,10 @@ async def test_workers_of_other_versions_are_noted(site: Site, register: Callabl
     register(version="0.0.7")
     [found] = await workers.versions(site)
     assert (found.level, found.detail) == ("note", f"this is Esteira {__version__}, and workers run 0.0.7")
+
+
+async def test_slots_that_take_no_job_are_told(site: Site, sql: Sql, register: Callable[..., Any]) -> None:
+    sql("select esteira.heartbeat(%s, 4)", register())
+    found = await workers.states(site)
+    assert [one.level for one in found] == ["ok", "warning"]
+    assert "has 6 free slots. Handlers that went on" in found[1].detail

@@ -9,7 +9,19 @@ import pytest
 import pytest_asyncio
 from pydantic import BaseModel
 
-from esteira import App, Context, Handle, Job, LeaseLost, Retry, Snooze, SyncContext, Unique, testing
+from esteira import (
+    App,
+    ConfigurationError,
+    Context,
+    Handle,
+    Job,
+    Retry,
+    Snooze,
+    SyncContext,
+    Unique,
+    UnknownTask,
+    testing,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -157,7 +169,7 @@ async def test_time_passes_when_it_is_told_to(worker: testing.Worker) -> None:
 
 async def test_a_job_that_expired_meanwhile_is_cancelled(worker: testing.Worker) -> None:
     expires = await worker.now() + timedelta(hours=1)
-    handle = await chain.enqueue({"left": 0}, delay="2h", expires_at=expires)
+    handle = await chain.enqueue({"left": 0}, delay="30m", expires_at=expires)
     await worker.advance("2h")
     assert await worker.drain() == []
     assert ((await handle.job()).status, (await handle.job()).reason) == ("cancelled", "expired")
@@ -186,7 +198,6 @@ async def test_a_step_of_a_plain_function_fails_as_planned_and_its_retries_count
     worker.fail_step("open", OSError, times=1)
     assert (await worker.run(measure, {"path": "a"})).status == "completed"
     worker.fail_step("open", OSError, times=4)
-    worker.fail_step("note", LeaseLost)
     job = await worker.run(measure, {"path": "a"})
     assert job.failures == 1
     await worker.advance("1h")
@@ -251,3 +262,62 @@ async def test_a_result_of_another_type_is_said_in_the_jobs_warnings(worker: tes
     del other.tasks[odd.name]
     assert (job.status, job.result) == ("completed", None)
     assert "not what the task declares to return" in job.warnings[0].detail
+
+
+steps = App("steps")
+
+
+@steps.task(steps=("one", "two"))
+async def declared(ctx: Context) -> None:
+    await ctx.step("one", reserve_nothing)
+
+
+@steps.task()
+async def without_context() -> None: ...
+
+
+@steps.task(steps=("one",))
+async def slipped(ctx: Context) -> None:
+    await ctx.step("one", reserve_nothing())  # type: ignore[call-overload]
+
+
+async def reserve_nothing() -> None: ...
+
+
+async def test_a_task_may_be_named(database_url: str) -> None:
+    async with testing.Worker(steps, database_url) as worker:
+        assert (await worker.run("steps.declared", {})).status == "completed"
+        with pytest.raises(UnknownTask, match=r'declares a task "own\.nope"; there are steps\.declared'):
+            await worker.run("own.nope", {})
+
+
+async def test_a_step_that_no_task_declares_cannot_fail(database_url: str) -> None:
+    async with testing.Worker(steps, database_url) as worker:
+        with pytest.raises(
+            ConfigurationError, match='no task of this worker has a step "nosuch"; declared are one, two'
+        ):
+            worker.fail_step("nosuch", OSError)
+        with pytest.raises(ConfigurationError, match="a step cannot raise 'OSError'"):
+            worker.fail_step("one", "OSError")  # type: ignore[arg-type]
+
+
+async def test_a_step_that_no_job_reached_fails_the_test(database_url: str) -> None:
+    with pytest.raises(AssertionError, match='no job reached the step "two"'):  # noqa: PT012 - it is the end that raises
+        async with testing.Worker(steps, database_url) as worker:
+            worker.fail_step("one", OSError)
+            worker.fail_step("two", OSError)
+            assert (await worker.run(declared)).failures == 1
+
+
+async def test_a_failing_test_is_not_covered_by_its_unreached_step(database_url: str) -> None:
+    with pytest.raises(KeyError):  # noqa: PT012 - likewise
+        async with testing.Worker(steps, database_url) as worker:
+            worker.fail_step("two", OSError)
+            raise KeyError
+
+
+async def test_a_step_that_was_given_a_coroutine_ends_its_job_at_once_and_says_what_to_write(database_url: str) -> None:
+    async with testing.Worker(steps, database_url) as worker:
+        job = await worker.run(slipped)
+    assert (job.status, job.error and job.error.type) == ("dead", "ConfigurationError")
+    assert 'write ctx.step("one", function) without calling it' in str(job.error)

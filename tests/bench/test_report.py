@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import report
+from bench.measured import Measured, as_json
+
+
+@pytest.fixture
+def found() -> dict[str, Any]:
+    measured = [
+        Measured("drain", "one process", "jobs/s", "more", "esteira", [60_000, 50_000]),
+        Measured("drain", "one process", "jobs/s", "more", "peer", [20_000, 25_000]),
+        Measured("drain", "WAL", "bytes/job", "less", "peer", [1234.5]),
+    ]
+    return {
+        "scale": "short",
+        "at": "2026-01-01T00:00:00Z",
+        "machine": {"cores": 2, "memory_gb": 8, "system": "Linux", "python": "3.11"},
+        "postgres": {"version": "PostgreSQL 18", "settings": {"fsync": "on"}},
+        "systems": [{"name": name, "version": "1", "settings": "as it is"} for name in ("esteira", "peer")],
+        "scenarios": {"drain": "Drain"},
+        "figures": as_json(measured),
+        "missing": [{"system": "other", "scenario": "all", "why": "not\ninstalled"}],
+    }
+
+
+def test_a_row_has_medians_and_how_many_times_better_ours_is(found: dict[str, Any]) -> None:
+    assert list(report.rows(found, ["esteira", "peer"])) == [
+        ("Drain: one process, jobs/s", ["55,000", "22,500 (2.50 \N{MULTIPLICATION SIGN})"]),
+        ("Drain: WAL, bytes/job", ["-", "1,234"]),
+    ]
+
+
+def test_the_page_gets_the_table_between_its_marks_and_keeps_the_rest(found: dict[str, Any], tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    page.write_text("before\n<!-- measured: begin -->\nold\n<!-- measured: end -->\nafter\n")
+    report.write_docs(found, page)
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    assert "| Drain: one process, jobs/s | 55,000 |" in text
+    assert "- other, all: not installed" in text
+    assert (tmp_path / "performance-drain-one-process.svg").read_text().startswith("<?xml")
+    report.write_docs(found, page)
+    assert page.read_text() == text
+
+
+def test_a_page_without_marks_is_refused(found: dict[str, Any], tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    page.write_text("nothing")
+    with pytest.raises(SystemExit, match="no place"):
+        report.write_docs(found, page)

@@ -1,0 +1,18 @@
+"""A worker that sweeps once, when it begins, and then only looks above its floors."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from history_tasks import app  # noqa: F401 - what the worker runs
+from replaced import replace
+
+from esteira_worker.claimer import Claimer
+
+
+def never(self: Any, took: float) -> None:
+    self._next_sweep = math.inf
+
+
+replace(Claimer, "_schedule_sweep", never)
