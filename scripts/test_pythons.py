@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 VERSIONS = ((3, 11), (3, 12), (3, 13))
 ROOT = Path(__file__).resolve().parent.parent
 # Where a version of Python shows: event loops, threads and processes, annotations, models. About a minute on two cores.
-TESTS = ["tests/unit", "tests/worker", *(f"tests/service/test_{name}.py" for name in ("server", "models", "openapi"))]
+TESTS = [
+    "tests/unit",
+    "tests/worker",
+    "tests/hot_path/test_instructions.py",
+    *(f"tests/service/test_{name}.py" for name in ("server", "models", "openapi")),
+]
 LEFT_OUT = [
     *(f"--ignore=tests/unit/{folder}" for folder in ("cli", "doctor", "testing")),
     "--ignore-glob=**/test_embedded*.py",

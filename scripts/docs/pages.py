@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import esteira
+import esteira.history
 import esteira.settings
 import esteira.testing
 from esteira_service import create_app
@@ -67,7 +68,7 @@ def write_reference(folder: Path, database_url: str) -> None:
 
 def public_modules() -> list[ModuleType]:
     """Give the modules whose `__all__` is the interface."""
-    return [esteira, esteira.testing]
+    return [esteira, esteira.testing, esteira.history]
 
 
 def sources() -> dict[str, str]:

@@ -13,8 +13,13 @@ def settings_page(settings: type[BaseSettings]) -> str:
         "# Settings",
         "Environment variables, read once when a program starts. Options of the command line win over them;"
         " an empty one counts as not set.",
-        table(("variable", "default", ""), _rows(settings)),
+        settings_table(settings),
     )
+
+
+def settings_table(settings: type[BaseSettings]) -> str:
+    """Write the table alone, which docs/deployment.md has too."""
+    return table(("variable", "default", ""), _rows(settings))
 
 
 def variables(settings: type[BaseSettings]) -> list[str]:

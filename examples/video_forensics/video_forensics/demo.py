@@ -177,8 +177,9 @@ def _doing(analysis: dict[str, Any]) -> str:
 
 def _kill_engine(esteira: dict[str, Any], job_id: str) -> dict[str, int]:
     for process in psutil.Process(esteira["pid"]).children(recursive=True):
-        if "esteira_worker.engine" in process.cmdline():
-            process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):  # a step's child may end while we look
+            if "esteira_worker.engine" in process.cmdline():
+                process.kill()
     return {step["name"]: step["attempt"] for step in _steps(esteira, job_id)}
 
 
