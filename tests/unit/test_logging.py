@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,3 +40,13 @@ def test_lower_levels_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging(level="WARNING")
     structlog.get_logger().info("job_done")
     assert capsys.readouterr().err == ""
+
+
+def test_a_line_is_one_write_as_processes_share_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    writes: list[str] = []
+    stream = SimpleNamespace(write=writes.append, flush=lambda: None, isatty=lambda: False)
+    monkeypatch.setattr(sys, "stderr", stream)
+    configure_logging()
+    structlog.get_logger().warning("job_failed")
+    (line,) = writes
+    assert line.endswith("}\n")

@@ -124,6 +124,13 @@ class Program:
     def wait(self, within: float = 30.0) -> int:
         return self._process.wait(within)
 
+    def gave_up(self) -> bool:
+        """Tell whether it ended by itself with a sentence; fail where it ended otherwise. Killed is not by itself."""
+        if self._process.poll() in (None, -signal.SIGKILL):
+            return False
+        assert self.output().splitlines()[-1].startswith("esteira: "), self.output()
+        return True
+
     def kill(self) -> None:
         self.signal(signal.SIGKILL, self.family())
         self._process.wait()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from uuid import UUID
 
@@ -74,6 +74,25 @@ class Chaos(Nemesis):
         self.recovery = Recovery(database)
         self.database = database
         self.guilty: set[UUID] = set()
+
+    @asynccontextmanager
+    async def managed(self) -> AsyncIterator[None]:
+        """Start again whoever gave up because there was no database when it started, as process managers do."""
+
+        async def manage() -> None:
+            while True:
+                self.workers = [self._start(**self._settings) if it.gave_up() else it for it in self.workers]
+                if self.clients.service is not None and self.clients.service.gave_up():
+                    self.clients.service = self._start_service()
+                await asyncio.sleep(0.5)
+
+        managing = asyncio.create_task(manage())
+        try:
+            yield
+        finally:
+            managing.cancel()
+            with suppress(asyncio.CancelledError):
+                await managing
 
     async def given_up(self) -> list[UUID]:
         """Return the workers that were given up for no reason."""

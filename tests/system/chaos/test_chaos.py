@@ -109,8 +109,9 @@ async def broken(chaos: Chaos, name: str, seconds: float) -> None:
     """Let everybody ask and everything break for so long, and see what came of it."""
     await chaos.start(processes=2)
     asking = ask_for(chaos.clients, ACTIONS, seed=SEED, seconds=seconds)
-    await asyncio.gather(asking, chaos.run(EVERYTHING, seconds - 2))
-    await drain(chaos.database, 90 + SECONDS)
+    async with chaos.managed():
+        await asyncio.gather(asking, chaos.run(EVERYTHING, seconds - 2))
+        await drain(chaos.database, 90 + SECONDS)
     total = await judged(chaos, f"seed {SEED}, {name}, {seconds:g} s")
     if SECONDS:
         total.write(KEPT)
