@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import json
 import sys
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
+from unittest.mock import MagicMock
 
 import pytest
 import structlog
@@ -43,10 +43,10 @@ def test_lower_levels_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_line_is_one_write_as_processes_share_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    writes: list[str] = []
-    stream = SimpleNamespace(write=writes.append, flush=lambda: None, isatty=lambda: False)
+    stream = MagicMock(isatty=lambda: False)
     monkeypatch.setattr(sys, "stderr", stream)
     configure_logging()
     structlog.get_logger().warning("job_failed")
-    (line,) = writes
+    (line,) = stream.write.call_args.args
+    stream.write.assert_called_once()
     assert line.endswith("}\n")
