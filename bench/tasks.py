@@ -20,6 +20,15 @@ async def job(n: int, ms: int, pad: str) -> None:  # noqa: ARG001  (pad is what 
 
 
 @app.task()
+async def wait(n: int) -> None:
+    """Note when it is cancelled."""
+    try:
+        await asyncio.Event().wait()
+    finally:
+        saw(n)
+
+
+@app.task()
 async def hold(seconds: float, effect: UUID, ctx: Context) -> None:
     """Take a while, then leave one effect in the transaction that completes the job."""
     await asyncio.sleep(seconds)

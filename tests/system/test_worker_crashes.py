@@ -62,13 +62,13 @@ def test_what_a_dead_engines_last_claim_took_after_its_death_goes_back(jobs: Job
 
 
 def test_processes_do_not_outlive_their_engine_nor_engines_their_supervisor(
-    jobs: Jobs, start_worker: StartWorker
+    jobs: Jobs, start_worker: StartWorker, ledger: Ledger
 ) -> None:
     worker = ready(start_worker(processes=2))
-    jobs.ended(jobs.enqueue("t.add_in_process", {"a": 1, "b": 1}))
-    (child,) = [child for engine in worker.engines() for child in children(engine)]
+    jobs.enqueue("t.sleep_in_process", {"seconds": 60})
+    child, grandchild = map(int, eventually(ledger)[0].split())
     worker.signal(signal.SIGKILL, [engine for engine in worker.engines() if child in children(engine)])
-    eventually(lambda: not is_alive(child), within=2)
+    eventually(lambda: not is_alive(child) and not is_alive(grandchild), within=2)
     engines = worker.engines()
     worker.signal(signal.SIGKILL)
     eventually(lambda: not any(map(is_alive, engines)), within=2)

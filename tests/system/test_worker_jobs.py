@@ -106,6 +106,13 @@ def test_a_process_that_dies_fails_its_job_and_no_other(jobs: Jobs) -> None:
     assert job["error"]["message"] == "the process that ran it exited with code 7"
 
 
+def test_a_job_that_takes_all_memory_fails_and_its_process_goes_on(jobs: Jobs) -> None:
+    before = jobs.ended(jobs.enqueue("t.add_in_process", {"a": 1, "b": 1}))["result"]
+    job = jobs.ended(jobs.enqueue("t.memory_bomb"))
+    assert (job["status"], job["error"]["type"], job["crashes"]) == ("dead", "MemoryError", 0)
+    assert jobs.ended(jobs.enqueue("t.add_in_process", {"a": 1, "b": 1}))["result"] == before
+
+
 def test_a_job_that_goes_on_failing_is_dead_at_its_last_attempt(jobs: Jobs, ledger: Callable[[], list[str]]) -> None:
     job_id = jobs.enqueue("t.fail", {"kind": "value"})
     job = jobs.ended(job_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -71,6 +72,28 @@ def test_a_signal_that_reaches_every_process_stops_the_worker_in_good_order(
     worker.signal(signal.SIGTERM, worker.family())
     assert worker.wait() == 0
     assert jobs.get(job_id)["result"] == "slept"
+
+
+def test_a_service_manager_stops_and_then_hurries_a_worker_behind_a_shell(
+    jobs: Jobs, start_worker: StartWorker, ledger: Ledger
+) -> None:
+    shell = start_worker(through=["sh", "-c", '"$@"; exit $?', "sh"])
+    ids = [jobs.enqueue(task, {"seconds": 60}) for task in ("t.sleep", "t.sleep_in_thread", "t.sleep_in_process")]
+    eventually(lambda: all(map(jobs.is_running, ids)) and ledger())
+    short = jobs.enqueue("t.sleep", {"seconds": 1})
+    eventually(lambda: jobs.is_running(short))
+    family = shell.family()
+    # To every process of the group, as systemd does; the shell ends at once and passes nothing on.
+    os.killpg(shell.pid, signal.SIGTERM)
+    assert shell.wait() == -signal.SIGTERM
+    eventually(lambda: shell.events("engine_draining"))
+    assert jobs.ended(short)["result"] == "slept"
+    os.killpg(shell.pid, signal.SIGTERM)
+    eventually(lambda: shell.events("worker_stopped"))
+    for job_id in ids:
+        job = jobs.get(job_id)
+        assert (job["status"], job["failures"], job["crashes"]) == ("queued", 0, 0)
+    eventually(lambda: not any(map(is_alive, [*family, *map(int, ledger()[0].split())])), within=5)
 
 
 def test_a_worker_can_be_stopped_while_it_still_imports_its_tasks(start_worker: StartWorker, tmp_path: Path) -> None:

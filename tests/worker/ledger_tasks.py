@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import resource
 import subprocess
 import threading
 import time
@@ -59,6 +60,15 @@ def sleep_in_process(seconds: float) -> str:
     note(f"{os.getpid()} {child.pid}")
     child.wait()
     return "slept"
+
+
+@app.task(executor="process", retry=Retry(attempts=1))
+def memory_bomb() -> int:
+    resource.setrlimit(resource.RLIMIT_AS, (2**30, resource.RLIM_INFINITY))
+    try:
+        return len(bytearray(2**32))
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
 @app.task(executor="process", retry=Retry(attempts=1))

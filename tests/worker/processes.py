@@ -171,10 +171,15 @@ class Service(Program):
 
 
 @contextmanager
-def running_worker(folder: Path, url: str, *, modules: str = MODULE, **settings: object) -> Iterator[Worker]:
-    """Start a worker in the folder that holds its modules; it is killed afterwards, whatever became of it."""
+def running_worker(
+    folder: Path, url: str, *, modules: str = MODULE, through: Sequence[str] = (), **settings: object
+) -> Iterator[Worker]:
+    """Start a worker in the folder that holds its modules; it is killed afterwards, whatever became of it.
+
+    through: a command that is to start it.
+    """
     settings = {"database_url": url, "tasks": modules, **settings}
-    with _running(Worker, "esteira_worker", folder, **settings) as worker:
+    with _running(Worker, "esteira_worker", folder, through, **settings) as worker:
         yield worker
 
 
@@ -187,7 +192,7 @@ def running_service(folder: Path, url: str, **settings: object) -> Iterator[Serv
 
 
 @contextmanager
-def _running(kind: type[P], module: str, folder: Path, **settings: object) -> Iterator[P]:
+def _running(kind: type[P], module: str, folder: Path, through: Sequence[str] = (), **settings: object) -> Iterator[P]:
     log = folder / f"{module}-{time.monotonic_ns()}.log"
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("ESTEIRA_")},
@@ -196,8 +201,9 @@ def _running(kind: type[P], module: str, folder: Path, **settings: object) -> It
         **{f"ESTEIRA_{name.upper()}": str(value) for name, value in settings.items()},
     }
     with log.open("wb") as output:
-        command = [sys.executable, "-P", "-m", module]
-        program = kind(subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output), log)
+        command = [*through, sys.executable, "-P", "-m", module]
+        streams = {"stdout": output, "stderr": output}
+        program = kind(subprocess.Popen(command, cwd=folder, env=environment, process_group=0, **streams), log)
     try:
         yield program
     finally:

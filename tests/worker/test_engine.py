@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from unittest.mock import Mock
 from uuid import UUID
 
 import pytest
@@ -31,7 +32,7 @@ class Bench:
 
     def __init__(self, url: str, worker_id: UUID) -> None:
         self.worker_id = worker_id
-        self.engine = Engine(Settings(database_url=url, slots=1), worker_id, 1, app.tasks)
+        self.engine = Engine(Settings(database_url=url, slots=1), worker_id, 1, app.tasks, Mock())
         self._stopping = asyncio.Event()
         self._running = asyncio.create_task(self.engine.run(self._stopping, 0.1))
 

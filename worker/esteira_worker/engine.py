@@ -10,7 +10,7 @@ import os
 import socket
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -46,9 +46,16 @@ log = structlog.get_logger()
 
 
 class Engine:
-    """Wire buffer, claimer, slots and settler together, and stop them in good order."""
+    """Wire buffer, claimer, slots and settler together, and stop them in good order. tell: the supervisor."""
 
-    def __init__(self, settings: Settings, worker_id: UUID, number: int, tasks: Mapping[str, Task[..., Any]]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        worker_id: UUID,
+        number: int,
+        tasks: Mapping[str, Task[..., Any]],
+        tell: Callable[..., None],
+    ) -> None:
         session_name = f"esteira/{worker_id}/{number}"
         url = settings.require_database_url()
         self._database = Database(url, session_name=session_name)
@@ -57,7 +64,7 @@ class Engine:
             # A connection for each slot: all may be in their transactions at once. They are opened when first needed.
             "async": AsyncExecutor(Database(url, session_name=session_name, size=settings.slots)),
             "thread": ThreadExecutor(SyncDatabase(url, session_name=session_name, size=settings.slots), settings.slots),
-            "process": ProcessExecutor(settings, session_name),
+            "process": ProcessExecutor(settings, session_name, tell),
         }
         # Where steps of async tasks run plain functions: the loop's own default is six threads on two cores.
         self._threads = ThreadPoolExecutor(max(32, settings.slots), thread_name_prefix="esteira-step")
@@ -209,7 +216,7 @@ async def serve(end: socket.socket) -> None:
     channel.send("ready", tasks=[task.declaration() for task in tasks.values()])
     if not await _told_to_go(channel):
         return
-    engine = Engine(settings, UUID(start["worker_id"]), start["engine"], tasks)
+    engine = Engine(settings, UUID(start["worker_id"]), start["engine"], tasks, channel.send)
     stopping = asyncio.Event()
     # What was imported stays: the collector went through all of it again and again, 1 to 2 of 12 µs a job.
     gc.collect()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from esteira.errors import ConfigurationError
 from esteira.settings import Settings
 from esteira_worker.channel import Channel
 
+_LAST_WORDS_SECONDS = 1.0
 # An engine reports twice a second.
 _LOOP_SECONDS = 2.0
 # Where it has nothing to claim, its claim loop comes round once a second.
@@ -31,6 +33,7 @@ class EngineProcess:
         self._heard_at = 0.0
         self._claims_seconds = 0.0
         self._listening: asyncio.Task[None] | None = None
+        self._children: set[int] = set()
 
     @classmethod
     async def start(cls, number: int, worker_id: UUID, settings: Settings) -> EngineProcess:
@@ -70,9 +73,14 @@ class EngineProcess:
 
     async def _listen(self) -> None:
         while (message := await self.channel.receive()) is not None:
-            if message["kind"] == "state":
-                self._heard_at = asyncio.get_running_loop().time()
-                self.held, self._claims_seconds = message["held"], message["claims_seconds"]
+            match message["kind"]:
+                case "state":
+                    self._heard_at = asyncio.get_running_loop().time()
+                    self.held, self._claims_seconds = message["held"], message["claims_seconds"]
+                case "child_started":
+                    self._children.add(message["pid"])
+                case "child_ended":
+                    self._children.discard(message["pid"])
 
     def stalled(self) -> tuple[str, float] | None:
         """Return what stands still in it, "loop" or "claims", and for how many seconds."""
@@ -86,6 +94,9 @@ class EngineProcess:
     async def ended(self) -> str:
         """Wait for its end and say how it ended."""
         code = await self._process.wait()
+        if self._listening is not None:
+            # Its last words may not have been read.
+            await asyncio.wait([self._listening], timeout=_LAST_WORDS_SECONDS)
         return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
 
     @property
@@ -94,9 +105,13 @@ class EngineProcess:
         return self._process.pid
 
     def kill(self) -> None:
-        """Kill it, if it still runs."""
+        """Kill it, if it still runs, and what its processes started: they themselves die with it."""
         if self._process.returncode is None:
             self._process.kill()
+        for child in self._children:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child, signal.SIGKILL)
+        self._children.clear()
         if self._listening is not None:
             self._listening.cancel()
         self.channel.close()

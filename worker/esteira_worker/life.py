@@ -27,10 +27,13 @@ from esteira_worker.stop import Stop
 # What a dead engine's last claim took after its death: while that waited, in a pooler, its crash was settled already.
 _RELEASE_STRAYS = """
 select esteira.release(array_agg(id), array_agg(attempt)) from esteira.job_live
-where worker_id = $1 and engine = any($2) and status = 'running'
+where worker_id = $1 and engine = any($2::text[]::integer[]) and status = 'running'
 having count(*) > 0
 """
-_HEARTBEAT = "select engines, cancel_ids, draining from esteira.heartbeat($1, $2, $3, $4)"
+# Arrays as text: for others asyncpg asks the catalogue, 7 ms on each new connection, just when all workers come back.
+_HEARTBEAT = """
+select engines, cancel_ids::text[], draining from esteira.heartbeat($1, $2, $3::text[]::integer[], $4)
+"""
 _BEAT_SECONDS = 1.0
 _SHORTEST_REST_SECONDS = 0.1
 # A heartbeat that takes longer than the lease is none.
@@ -58,7 +61,7 @@ class Life:
         self._database = database
         self._stop = stop
         self._engines: dict[int, EngineProcess] = {}
-        self._buried: list[int] = []
+        self._buried: list[str] = []
         self._stalled: set[int] = set()
         self._numbers = itertools.count(1)
         self.worker_id = uuid4()
@@ -122,7 +125,7 @@ class Life:
                 self._pass_on(row)
             await _rest_of_the_second(began)
 
-    def _standing(self) -> tuple[int, list[int] | None, timedelta | None]:
+    def _standing(self) -> tuple[int, list[str] | None, timedelta | None]:
         """Return the held slots of the engines that work, the numbers of those that stand still, and for how long."""
         stalls = (
             {}
@@ -137,15 +140,18 @@ class Life:
         self._stalled = set(stalls)
         held = sum(engine.held for engine in self._engines.values() if engine.number not in stalls)
         longest = max((seconds for _, seconds in stalls.values()), default=None)
-        return held, sorted(stalls) or None, None if longest is None else timedelta(seconds=longest)
+        return (
+            held,
+            [str(number) for number in sorted(stalls)] or None,
+            None if longest is None else timedelta(seconds=longest),
+        )
 
     def _pass_on(self, row: Record | None) -> None:
         """Pass on to the engines what the database answers to a beat; no row means that this worker was given up."""
         if row is None:
             raise Lost
-        cancelled = [str(job_id) for job_id in row["cancel_ids"]]
         for engine in self._engines.values():
-            engine.channel.send("beat", engines=row["engines"], cancel_ids=cancelled)
+            engine.channel.send("beat", engines=row["engines"], cancel_ids=row["cancel_ids"])
         if row["draining"] and not self._stop.told.is_set():
             log.info("worker_asked_to_drain")
             self._stop.tell()
@@ -223,7 +229,7 @@ class Life:
             "select esteira.crash($1, $2, $3)", self.worker_id, engine.number, f"the engine process {how}",
             patience=_CRASH_PATIENCE_SECONDS,
         )  # fmt: skip
-        self._buried.append(engine.number)
+        self._buried.append(str(engine.number))
         log.error("engine_died", engine=engine.number, how=how, jobs_returned=returned)
 
     async def _release_strays(self) -> None:

@@ -214,7 +214,12 @@ class Chaos(Nemesis):
         return worker
 
     async def _measured(self, what: str, worker: Worker, fault: Callable[[], None]) -> None:
-        await self.recovery.after(what, await _id(worker), partial(asyncio.to_thread, fault))
+        try:
+            await self.recovery.after(what, await _id(worker), partial(asyncio.to_thread, fault))
+        except AssertionError:
+            for each in self.workers:
+                print(f"\nworker {each.pid}, alive: {is_alive(each.pid)}\n{each.output()[-1500:]}")  # noqa: T201
+            raise
 
 
 async def _id(worker: Worker) -> UUID:

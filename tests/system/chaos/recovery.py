@@ -15,6 +15,15 @@ select count(*) from esteira.job_live
 join unnest($2::uuid[], $3::integer[]) as held (id, attempt) using (id, attempt)
 where worker_id = $1 and status = 'running'
 """
+_STANDING = (
+    "select * from esteira.worker_status",
+    """
+    select pid, application_name, state, wait_event, pg_blocking_pids(pid) as blocked_by,
+           clock_timestamp() - xact_start as open_for, clock_timestamp() - query_start as asked_for,
+           left(query, 80) as query
+    from pg_stat_activity where xact_start is not null
+    """,
+)
 _LOOK_SECONDS = 0.01
 _AT_MOST_SECONDS = 60.0
 
@@ -35,6 +44,11 @@ class Recovery:
         began = now()
         if rows:
             while await self._database.fetchval(_HELD, *held):
-                assert now() - began < _AT_MOST_SECONDS, f"{what}: worker {worker_id} still has jobs"
+                if now() - began > _AT_MOST_SECONDS:
+                    raise AssertionError(f"{what}: worker {worker_id} still has jobs\n{await self._standing()}")
                 await asyncio.sleep(_LOOK_SECONDS)
             self.seconds[what].append(round(now() - began, 3))
+
+    async def _standing(self) -> str:
+        """Return what the workers are and who holds what, one line each."""
+        return "\n".join(str(dict(row)) for query in _STANDING for row in await self._database.fetch(query))

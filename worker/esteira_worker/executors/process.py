@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from esteira import Task
@@ -22,10 +23,15 @@ _LAST_BREATH_SECONDS = 2.0
 
 
 class ProcessExecutor:
-    """Keep processes that have imported the tasks, one a running job, and use them again."""
+    """Keep processes that have imported the tasks, one a running job, and use them again.
 
-    def __init__(self, settings: Settings, session_name: str) -> None:
+    tell: hears of each that starts and ends, `child_started` and `child_ended` with its pid: whoever buries this
+    process has to end what they started.
+    """
+
+    def __init__(self, settings: Settings, session_name: str, tell: Callable[..., None]) -> None:
         self._start = {"settings": settings.model_dump(mode="json"), "session_name": session_name}
+        self._tell = tell
         self._idle: list[_Child] = []
 
     async def run(self, job: Claimed, _task: Task[..., Any]) -> Ending:
@@ -64,7 +70,7 @@ class ProcessExecutor:
             if child.is_alive():
                 return child
             child.kill()
-        starting = asyncio.ensure_future(_Child.start(self._start))
+        starting = asyncio.ensure_future(_Child.start(self._start, self._tell))
         try:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
@@ -78,19 +84,21 @@ class ProcessExecutor:
 
 
 class _Child:
-    def __init__(self, process: asyncio.subprocess.Process, channel: Channel) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, channel: Channel, tell: Callable[..., None]) -> None:
         self._process = process
+        self._tell = tell
         self.channel = channel
 
     @classmethod
-    async def start(cls, fields: dict[str, Any]) -> _Child:
+    async def start(cls, fields: dict[str, Any], tell: Callable[..., None]) -> _Child:
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-P", "-m", "esteira_worker.executors.child", str(theirs.fileno()), str(os.getpid()),
                 pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
-        child = cls(process, await Channel.open(ours))
+        tell("child_started", pid=process.pid)
+        child = cls(process, await Channel.open(ours), tell)
         child.channel.send("start", **fields)
         return child
 
@@ -115,6 +123,7 @@ class _Child:
         # It leads a session of its own, so this reaches its descendants too, also where it is gone itself.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
+        self._tell("child_ended", pid=self._process.pid)
         self.channel.close()
 
     async def gone(self) -> int:
