@@ -32,7 +32,7 @@ class Celery:
     """The most used queue of Python."""
 
     name = "celery"
-    pace = 1_500
+    pace = 1_000
     handles = True
     on_postgres = False
     settings = (

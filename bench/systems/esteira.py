@@ -29,7 +29,7 @@ class Esteira:
     """This repository."""
 
     name = "esteira"
-    pace = 30_000
+    pace = 60_000
     handles = True
     on_postgres = True
     cannot: Mapping[str, str] = {}

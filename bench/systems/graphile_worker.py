@@ -22,7 +22,7 @@ class GraphileWorker:
     """Benjie's queue, tuned as the page "Performance" of its documentation says, to the number."""
 
     name = "graphile-worker"
-    pace = 30_000
+    pace = 45_000
     handles = True
     on_postgres = True
     settings = "concurrentJobs 24, localQueue size 500, completeJobBatchDelay 0; finished jobs are deleted"

@@ -29,7 +29,7 @@ class PgBoss:
     """Tim's queue. `burstWhenBatchFull` lets it fetch on, without a pause, while batches come back full."""
 
     name = "pg-boss"
-    pace = 30_000
+    pace = 40_000
     handles = True
     on_postgres = True
     settings = "batchSize 1,000, localConcurrency 2, notify, burstWhenBatchFull; a handler takes a batch"

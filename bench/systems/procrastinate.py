@@ -35,7 +35,7 @@ class Procrastinate:
     """The queue of Django's and others' users."""
 
     name = "procrastinate"
-    pace = 1_500
+    pace = 1_000
     handles = True
     on_postgres = True
     cannot: Mapping[str, str] = {}
