@@ -117,6 +117,7 @@ class Worker:
             runs += len(jobs)
             if runs > limit:
                 self._settler.release(jobs)
+                await self._settler.drain()
                 raise RuntimeError(f"jobs are still ready after {limit} runs: does a task enqueue itself?")
             if idle and not jobs:
                 break

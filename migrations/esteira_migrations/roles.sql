@@ -76,6 +76,9 @@ begin
         union all
         select format('alter function %s owner to esteira_owner', oid::regprocedure)
         from pg_proc where pronamespace = 'esteira'::regnamespace and proowner <> 'esteira_owner'::regrole
+        union all
+        select format('alter domain %s owner to esteira_owner', oid::regtype)
+        from pg_type where typnamespace = 'esteira'::regnamespace and typtype = 'd' and typowner <> 'esteira_owner'::regrole
     loop
         execute statement;
     end loop;

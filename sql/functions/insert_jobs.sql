@@ -45,7 +45,7 @@ begin
     cross join lateral (select greatest(new.run_at, moment + new.delay, moment)) as due (run_at)
     where insert_jobs.ids is null or new.id is not null
     order by new.place
-    returning id, queue;
+    returning id, queue::text;
 end
 $$;
 comment on function esteira.insert_jobs is 'Internal: the insert behind enqueue_many; returns the new jobs in the order of the arrays.';

@@ -73,7 +73,7 @@ begin
                 coalesce(enqueue_many.metadata[1], '{}'), coalesce(enqueue_many.payloads[1], '{}')
             from (select greatest(enqueue_many.run_ats[1], moment + enqueue_many.delays[1], moment)) as due (run_at)
             left join esteira.task as task on task.name = enqueue_many.tasks[1]
-            returning id, queue, 'enqueued';
+            returning id, queue::text, 'enqueued';
             return;
         end if;
         return query

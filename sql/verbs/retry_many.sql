@@ -36,7 +36,7 @@ begin
         delete from esteira.job_finished as job
         where job.status = 'cancelled' and job.id = any (array(select retried.id from retried))
     )
-    select retried.id, retried.queue from retried;
+    select retried.id, retried.queue::text from retried;
 exception when lock_not_available then
     raise exception 'another transaction changes one of these jobs, or is about to enqueue one with the same key; ask again in a moment'
     using errcode = 'ES007';
