@@ -25,7 +25,7 @@ ENQUEUED_BEFORE_18 = Counts(statements=1, commits=1)
 ROUNDS = 20
 STATEMENTS_A_POST = 3
 COMMITS_A_POST = 2
-# Measured: 1 or 2 inserts, and a notification in 10 ms at most; 50 would be one of each for each.
+# Measured: 1 or 2 inserts, and a notification in 2 ms at most; 50 would be one of each for each.
 POSTS = 50
 COALESCED_COMMITS = 8
 # Insert and notification: the jobs are not read back.
