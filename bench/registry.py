@@ -23,6 +23,7 @@ _SCENARIOS = (
     "memory",
     "post",
     "lists",
+    "poll",
     "cancel",
     "recovery",
 )

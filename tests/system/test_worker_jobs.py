@@ -179,7 +179,8 @@ def test_a_job_without_notification_is_found_by_the_poll(jobs: Jobs) -> None:
     for _ in range(3):
         job = jobs.ended(jobs.enqueue("t.add", {"a": 1, "b": 1}, notify=False))
         waits.append((job["started_at"] - job["created_at"]).total_seconds())
-    assert max(waits) <= 1.4
+    # A second, and what a busy machine adds to it.
+    assert max(waits) <= 1.3
 
 
 def test_a_delayed_job_starts_at_its_time_though_others_come_before_it(jobs: Jobs) -> None:
