@@ -148,7 +148,10 @@ class Service(Program):
 
     @cached_property
     def http(self) -> httpx.Client:
-        (started,) = eventually(lambda: self.events("service_started"), within=60)
+        eventually(lambda: self.events("service_started") or self._process.poll() is not None, within=60)
+        if not self.events("service_started"):
+            raise httpx.ConnectError(f"it ended before it listened: {self.output()}")
+        (started,) = self.events("service_started")
         return httpx.Client(base_url=started["url"], timeout=30)
 
     def post(self, task: str, payload: object) -> str:

@@ -28,6 +28,8 @@ EFFECTS = ("h.both", "h.both_in_thread", "h.both_in_process", "h.both", "h.both_
 PRIORITIES = ("low", "normal", "high", "critical")
 NUMBERS = {"a": 1, "b": 1}
 _AGAIN_SECONDS = 0.1
+# Longer than anything that a nemesis does to a service.
+_ANSWER_WITHIN_SECONDS = 120.0
 
 
 @dataclass
@@ -204,7 +206,9 @@ class Person:
         with self.clients.ledger.request(key, NUMBERS) as request:
             body = {"task": "h.add", "payload": NUMBERS, "metadata": request.metadata}
             # 409: what was sent before is still under way.
+            deadline = time.monotonic() + _ANSWER_WITHIN_SECONDS
             while (answer := self._answer(body, key)) is None or answer.status_code in (409, 503):
+                assert time.monotonic() < deadline, f"no answer within {_ANSWER_WITHIN_SECONDS} s, but {answer!r}"
                 if answer is not None:
                     assert int(answer.headers["Retry-After"]) > 0, answer.text
                 time.sleep(_AGAIN_SECONDS)

@@ -113,7 +113,7 @@ class Nemesis:
             if busy:
                 return self._random.choice(busy)
             await asyncio.sleep(0.05)
-        return self._random.choice(self.workers)
+        return self._random.choice(self._at_work() or self.workers)
 
 
 Fault = Callable[[Nemesis], Awaitable[None]]
