@@ -86,13 +86,11 @@ class Chaos(Nemesis):
                     self.clients.service = self._start_service()
                 await asyncio.sleep(0.5)
 
-        managing = asyncio.create_task(manage())
-        try:
+        # Whoever ended in another way ends the test.
+        async with asyncio.TaskGroup() as group:
+            managing = group.create_task(manage())
             yield
-        finally:
             managing.cancel()
-            with suppress(asyncio.CancelledError):
-                await managing
 
     async def given_up(self) -> list[UUID]:
         """Return the workers that were given up for no reason."""
