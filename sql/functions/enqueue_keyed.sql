@@ -1,5 +1,5 @@
 -- Jobs are looked at one by one, in the order of their keys, and stored together in the order given: an insert of one job costs
--- 0.4 ms, mostly for its constraints, and sorting them all a tenth of the rest. Where two of them have one key, another
+-- 0.4 ms, and sorting them all a tenth of the rest. Where two of them have one key, another
 -- transaction's job got in between our look and our insert, or an overlapping batch came the other way, all is done again and
 -- each keyed job is stored at once, in the order of the keys: the first of a key counts, and nobody meets anybody head on.
 -- What another transaction has not committed yet is waited for, for a second: a little longer than deadlock_timeout.

@@ -1,12 +1,3 @@
--- One table to everybody who queries it, three kinds of partition underneath:
---   job_live      queued, running, waiting: small whatever the history, so that claims stay fast
---   job_dead      the dead letter: stays until retried or discarded
---   job_finished  completed, cancelled: one partition a day, so that forgetting a day is a DROP
---
--- A job changes partition by DELETE … RETURNING + INSERT in one statement, never by UPDATE of status: whoever waits
--- on a row that an UPDATE moved away gets SQLSTATE 40001, which would abort a whole batch. After a DELETE they see
--- no row and read again. There is no default partition: with one, attaching a day would lock out every settle.
-
 -- What a single column may hold is a domain: it is checked where a value is written, so a claim or a settle, which writes none of
 -- these, does not check them again. As constraints of the table they were planned anew by every statement and checked for
 -- every row: 6 % of a claim and of a settle, 9 % of what enqueueing one job costs the server.
@@ -29,6 +20,14 @@ create domain esteira.job_error as jsonb constraint job_error_has_type_and_messa
     value is null
     or coalesce(jsonb_typeof(value -> 'type') = 'string' and jsonb_typeof(value -> 'message') = 'string', false));
 
+-- One table to everybody who queries it, three kinds of partition underneath:
+--   job_live      queued, running, waiting: small whatever the history, so that claims stay fast
+--   job_dead      the dead letter: stays until retried or discarded
+--   job_finished  completed, cancelled: one partition a day, so that forgetting a day is a DROP
+--
+-- A job changes partition by DELETE … RETURNING + INSERT in one statement, never by UPDATE of status: whoever waits
+-- on a row that an UPDATE moved away gets SQLSTATE 40001, which would abort a whole batch. After a DELETE they see
+-- no row and read again. There is no default partition: with one, attaching a day would lock out every settle.
 create table esteira.job (
     id                  uuid not null default esteira.uuid7(),
     queue               esteira.queue_name not null,

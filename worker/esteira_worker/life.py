@@ -139,12 +139,10 @@ class Life:
             )
         self._stalled = set(stalls)
         held = sum(engine.held for engine in self._engines.values() if engine.number not in stalls)
-        longest = max((seconds for _, seconds in stalls.values()), default=None)
-        return (
-            held,
-            [str(number) for number in sorted(stalls)] or None,
-            None if longest is None else timedelta(seconds=longest),
-        )
+        if not stalls:
+            return held, None, None
+        longest = max(seconds for _, seconds in stalls.values())
+        return held, [str(number) for number in sorted(stalls)], timedelta(seconds=longest)
 
     def _pass_on(self, row: Record | None) -> None:
         """Pass on to the engines what the database answers to a beat; no row means that this worker was given up."""

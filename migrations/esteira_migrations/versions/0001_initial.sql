@@ -125,15 +125,6 @@ $$;
 comment on function esteira.backoff(integer, double precision, double precision) is
 'How long to wait after the n-th failure: random between 0 and first × 2^(n-1), at most max or a year.';
 
--- One table to everybody who queries it, three kinds of partition underneath:
---   job_live      queued, running, waiting: small whatever the history, so that claims stay fast
---   job_dead      the dead letter: stays until retried or discarded
---   job_finished  completed, cancelled: one partition a day, so that forgetting a day is a DROP
---
--- A job changes partition by DELETE … RETURNING + INSERT in one statement, never by UPDATE of status: whoever waits
--- on a row that an UPDATE moved away gets SQLSTATE 40001, which would abort a whole batch. After a DELETE they see
--- no row and read again. There is no default partition: with one, attaching a day would lock out every settle.
-
 -- What a single column may hold is a domain: it is checked where a value is written, so a claim or a settle, which writes none of
 -- these, does not check them again. As constraints of the table they were planned anew by every statement and checked for
 -- every row: 6 % of a claim and of a settle, 9 % of what enqueueing one job costs the server.
@@ -156,6 +147,14 @@ create domain esteira.job_error as jsonb constraint job_error_has_type_and_messa
     value is null
     or coalesce(jsonb_typeof(value -> 'type') = 'string' and jsonb_typeof(value -> 'message') = 'string', false));
 
+-- One table to everybody who queries it, three kinds of partition underneath:
+--   job_live      queued, running, waiting: small whatever the history, so that claims stay fast
+--   job_dead      the dead letter: stays until retried or discarded
+--   job_finished  completed, cancelled: one partition a day, so that forgetting a day is a DROP
+--
+-- A job changes partition by DELETE … RETURNING + INSERT in one statement, never by UPDATE of status: whoever waits
+-- on a row that an UPDATE moved away gets SQLSTATE 40001, which would abort a whole batch. After a DELETE they see
+-- no row and read again. There is no default partition: with one, attaching a day would lock out every settle.
 create table esteira.job (
     id                  uuid not null default esteira.uuid7(),
     queue               esteira.queue_name not null,
@@ -1046,7 +1045,7 @@ comment on function esteira.take_unique(text, text, text, uuid, timestamptz) is
 'Internal: what becomes of a new job with a unique key, and its id: enqueued; replaced (the live job made way, and its id is to be used); existing; unique_conflict. A live job that has expired is no longer in the way.';
 
 -- Jobs are looked at one by one, in the order of their keys, and stored together in the order given: an insert of one job costs
--- 0.4 ms, mostly for its constraints, and sorting them all a tenth of the rest. Where two of them have one key, another
+-- 0.4 ms, and sorting them all a tenth of the rest. Where two of them have one key, another
 -- transaction's job got in between our look and our insert, or an overlapping batch came the other way, all is done again and
 -- each keyed job is stored at once, in the order of the keys: the first of a key counts, and nobody meets anybody head on.
 -- What another transaction has not committed yet is waited for, for a second: a little longer than deadlock_timeout.
