@@ -15,7 +15,9 @@ begin
     if exists (select from pg_class where relname = leaf and relnamespace = 'esteira'::regnamespace) then
         return false;
     end if;
-    execute format('create table esteira.%I (like esteira.job_finished including defaults including constraints including storage)', leaf);
+    execute format(
+        'create table esteira.%I (like esteira.job_finished including defaults including constraints including storage including compression)',
+        leaf);
     execute format('alter table esteira.%I add primary key (id)', leaf);
     -- For retention, lists by the time of the end, and statistics. Since a batch has one finished_at, which is stored once, it is 5 % of
     -- a settle; (finished_at, id) was 9 %.

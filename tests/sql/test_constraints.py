@@ -13,9 +13,11 @@ WRONG = {
     "status = 'running', worker_id = id, engine = 0, started_at = now()": "job_running_has_a_worker",
     "worker_id = id": "job_running_has_a_worker",
     "engine = 0": "job_running_has_a_worker",
-    "finished_at = now()": "job_end_has_a_time",
-    "result = '1'": "job_result_is_of_a_completed_job",
-    "result_error = 'x'": "job_result_is_of_a_completed_job",
+    "status = 'running', worker_id = id, engine = 0, attempt = 1": "job_running_has_a_worker",
+    "status = 'waiting', worker_id = id, engine = 0, started_at = now(), attempt = 1": "job_running_has_a_worker",
+    "finished_at = now()": "job_live_has_no_end",
+    "result = '1'": "job_live_has_no_end",
+    "result_error = 'x'": "job_live_has_no_end",
     "failures = 1": "job_counts_add_up",
     "attempt = 2, failures = 2, crashes = 1": "job_counts_add_up",
     "attempt = 1, failures = -1": "job_counts_add_up",
@@ -44,19 +46,35 @@ async def test_a_live_job_cannot_be_made_wrong(queue: Any) -> None:
         assert constraint in (None, refused.value.constraint_name), change
 
 
-async def test_a_dead_job_has_an_end_a_reason_and_an_error(queue: Any) -> None:
-    values = {"status": "'dead'", "finished_at": "now()", "reason": "'x'", "error": '\'{"type": "E", "message": "m"}\''}
-    for missing, constraint in (
-        ("reason", "job_end_has_a_reason"),
-        ("error", "job_dead_has_an_error"),
-        ("finished_at", "job_end_has_a_time"),
-    ):
-        given = {column: value for column, value in values.items() if column != missing}
-        with pytest.raises(asyncpg.CheckViolationError, match=constraint):
-            await queue.connection.execute(
-                f"insert into esteira.job (queue, task, {', '.join(given)})"
-                f" values ('q', 't', {', '.join(given.values())})"
-            )
+ENDED = {"finished_at": "now()", "reason": "'x'", "error": '\'{"type": "E", "message": "m"}\''}
+
+
+@pytest.mark.parametrize(
+    ("status", "change", "constraint"),
+    [
+        ("dead", {"reason": "null"}, "job_end_has_a_reason"),
+        ("dead", {"error": "null"}, "job_dead_has_an_error"),
+        ("dead", {"finished_at": "null"}, "job_end_has_a_time"),
+        ("dead", {"result": "'1'"}, "job_result_is_of_a_completed_job"),
+        ("cancelled", {"reason": "null"}, "job_end_has_a_reason"),
+        ("cancelled", {"finished_at": "null"}, "no partition"),
+        ("cancelled", {"result": "'1'"}, "job_result_is_of_a_completed_job"),
+        ("cancelled", {"result_error": "'x'"}, "job_result_is_of_a_completed_job"),
+        ("completed", {"finished_at": "null"}, "no partition"),
+        ("completed", {"failures": "1"}, "job_counts_add_up"),
+    ],
+)
+async def test_a_job_that_ended_has_what_belongs_to_its_end(
+    queue: Any, status: str, change: dict[str, str], constraint: str
+) -> None:
+    values = {"queue": "'q'", "task": "'t'", "status": f"'{status}'", **ENDED}
+    for given, refused in ((values, None), (values | change, constraint)):
+        insert = f"insert into esteira.job ({', '.join(given)}) values ({', '.join(given.values())})"
+        if refused is None:
+            await queue.connection.execute(insert)
+        else:
+            with pytest.raises(asyncpg.CheckViolationError, match=refused):
+                await queue.connection.execute(insert)
 
 
 async def test_an_unknown_outcome_of_an_attempt_is_refused_and_the_job_stays_as_it_was(queue: Any) -> None:
