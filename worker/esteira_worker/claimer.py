@@ -108,15 +108,10 @@ class Claimer:
 
     async def _turn(self) -> None:
         now = self.turned_at = asyncio.get_running_loop().time()
-        if now >= self._next_reconcile:
-            await self._reconcile()
-            self._next_reconcile = now + _RECONCILE_SECONDS
-        if self._all_queues and now >= self._next_discovery:
-            await self._discover()
-            self._next_discovery = now + _POLL_SECONDS
         await self._settler.room()
         wanted = self._wanted()
         if wanted <= 0:
+            await self._look_around(now)
             await self._wait(self._buffer.demand)
             return
         self._wake.clear()
@@ -126,8 +121,19 @@ class Claimer:
         found = await self._claim(wanted, sweep=sweep)
         if sweep:
             self._schedule_sweep(asyncio.get_running_loop().time() - now)
+        # Not before: a job that was just announced does not wait for it.
+        await self._look_around(now)
         if found < wanted and not (sweep and found):
             await self._wait(self._wake, _SOON_SECONDS if found else await self._idle_seconds())
+
+    async def _look_around(self, now: float) -> None:
+        """See now and then what nobody tells: jobs that we do not know of, queues that have their first."""
+        if now >= self._next_reconcile:
+            await self._reconcile()
+            self._next_reconcile = now + _RECONCILE_SECONDS
+        if self._all_queues and now >= self._next_discovery:
+            await self._discover()
+            self._next_discovery = now + _POLL_SECONDS
 
     def _wanted(self) -> int:
         """Return how many to claim: the free slots, and what will be finished while the claim is under way."""
@@ -198,6 +204,7 @@ class Claimer:
     def _add_queue(self, queue: str) -> None:
         # A new list: the claim under way did not look into this queue, and must not raise its floor.
         self._queues = [*self._queues, queue]
+        self._wake.set()
 
     async def _reconcile(self) -> None:
         """Give back what the database thinks we run and we do not: claims whose reply never came."""
