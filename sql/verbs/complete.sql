@@ -5,7 +5,7 @@
 -- 1.5 of 11 µs a job. What was noted beside the job is merged by a second statement, which sees what the first waited for.
 -- With these plans off each batch is a walk through its own ids, joined by hash, whatever the statistics say: other plans were
 -- chosen that walk the whole index, or compare each job with each.
-create function esteira.complete(ids uuid[], attempts integer[], results jsonb[], result_errors text[] default null) returns setof uuid
+create function esteira.complete(ids uuid[], attempts integer[], results jsonb[] default null, result_errors text[] default null) returns setof uuid
 language plpgsql
 security definer
 set search_path = pg_catalog, esteira, pg_temp
@@ -22,7 +22,7 @@ declare
 begin
     perform esteira.make_day(moment);
     with settled as (
-        select id, attempt, result, result_error
+        select id, attempt, case when complete.results is null then 'null' else result end as result, result_error
         from unnest(complete.ids, complete.attempts, complete.results, complete.result_errors) as settled (id, attempt, result, result_error)
         order by id
     ), gone as (
@@ -59,4 +59,4 @@ begin
 end
 $$;
 comment on function esteira.complete(uuid[], integer[], jsonb[], text[]) is
-'Completes running jobs with their results, each if it still is at that attempt, and returns the ids completed. An id that does not come back is a lost lease: roll back whatever else the transaction did for it.';
+'Completes running jobs with their results (none: JSON null for each), each if it still is at that attempt, and returns the ids completed. An id that does not come back is a lost lease: roll back whatever else the transaction did for it.';

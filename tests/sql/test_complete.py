@@ -36,6 +36,15 @@ async def test_each_job_of_a_batch_gets_its_own_result(queue: Any) -> None:
     assert await queue.count("job where result #>> '{}' = id::text") == 50
 
 
+async def test_jobs_without_results_have_the_null_of_json(queue: Any) -> None:
+    jobs = await queue.enqueue_many(2)
+    await queue.claim()
+    done = await queue.connection.fetch("select esteira.complete($1, $2, null, '{null,why}')", jobs, [1, 1])
+    assert {row[0] for row in done} == set(jobs)
+    assert [(await queue.job(job))["result"] for job in jobs] == ["null", "null"]
+    assert [(await queue.job(job))["result_error"] for job in jobs] == [None, "why"]
+
+
 async def test_the_reason_why_a_result_could_not_be_stored_is_kept(queue: Any) -> None:
     job = await queue.running()
     await queue.connection.execute("select esteira.complete($1, '{1}', array[null]::jsonb[], '{holds a NUL}')", [job])

@@ -125,13 +125,15 @@ class Settler:
         return _BATCH
 
     async def _complete(self, batch: Sequence[tuple[Claimed, Completed]]) -> None:
+        results = [ending.result for _, ending in batch]
         errors = [ending.result_error for _, ending in batch]
         try:
             rows = await self._database.fetch(
                 _COMPLETE,
                 _array(str(job.id) for job, _ in batch),
                 _array(str(job.attempt) for job, _ in batch),
-                _array(_quoted(ending.result) for _, ending in batch),
+                # Of tasks that return nothing, nothing is sent.
+                None if results.count("null") == len(batch) else _array(map(_quoted, results)),
                 errors if any(errors) else None,
             )
         except InvalidInput as error:
