@@ -25,6 +25,7 @@ _BARS = (
 
 def draw(found: Mapping[str, Any], folder: Path) -> Iterator[tuple[Path, str]]:
     """Write the plots that the figures suffice for; yield each file and its title."""
+    prefix = f"performance-{found['scale']}"
     for scenario, figure, title in _BARS:
         values = {
             one["system"]: one["median"]
@@ -32,10 +33,10 @@ def draw(found: Mapping[str, Any], folder: Path) -> Iterator[tuple[Path, str]]:
             if (one["scenario"], one["figure"]) == (scenario, figure)
         }
         if values:
-            yield _bars(values, title, folder / f"performance-{_slug(f'{scenario} {figure}')}.svg"), title
+            yield _bars(values, title, folder / f"{prefix}-{_slug(f'{scenario} {figure}')}.svg"), title
     if held := _held(found):
         title = "Rounds under a held snapshot, as a share of the free rate"
-        yield _lines(held, title, folder / "performance-snapshot.svg"), title
+        yield _lines(held, title, folder / f"{prefix}-snapshot.svg"), title
 
 
 def _held(found: Mapping[str, Any]) -> dict[str, list[float]]:

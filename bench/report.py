@@ -1,6 +1,7 @@
 """What people read: the table in the terminal, and the part of docs/performance.md that is made of a JSON file.
 
-`python -m bench.report FILE` prints the table again; with `--docs` it writes table, settings and plots into docs/.
+`python -m bench.report FILE …` prints the table again; with `--docs` it writes table, settings and plots into docs/.
+Several files are runs of one size with different scenarios: an hour can be measured in parts.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ DOCS = ROOT / "docs"
 PAGE = DOCS / "performance.md"
 ABSENT = "-"
 TIMES = "\N{MULTIPLICATION SIGN}"
-# What stands between these lines of the page is written by this file alone.
-_GENERATED = re.compile(r"(<!-- measured: begin -->\n).*?(<!-- measured: end -->)", re.DOTALL)
+# What stands between these lines of the page is written by this file alone; each size has a place of its own.
+_BEGIN, _END = "<!-- measured, {scale}: begin -->\n", "<!-- measured, {scale}: end -->"
 
 
 def as_document(
@@ -63,6 +64,24 @@ def _machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
     }
+
+
+def together(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return runs of one size as one; where two measured a scenario, the later part counts."""
+    whole = dict(parts[-1])
+    if {part["scale"] for part in parts} != {whole["scale"]}:
+        sys.exit("the files are runs of different sizes")
+    last = {scenario: number for number, part in enumerate(parts) for scenario in _scenarios_of(part)}
+    whole["scenarios"] = {name: title for part in parts for name, title in part["scenarios"].items()}
+    for key in ("figures", "missing"):
+        whole[key] = [
+            one for number, part in enumerate(parts) for one in part[key] if last.get(one["scenario"], number) == number
+        ]
+    return whole
+
+
+def _scenarios_of(part: Mapping[str, Any]) -> set[str]:
+    return {one["scenario"] for one in part["figures"]}
 
 
 def rows(found: Mapping[str, Any], names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
@@ -147,19 +166,21 @@ def write_docs(found: Mapping[str, Any], page: Path = PAGE) -> None:
 
     pictures = [f"![{title}]({file.name})" for file, title in draw(found, page.parent)]
     made = "\n\n".join([markdown(found), *pictures])
-    text, places = _GENERATED.subn(lambda marks: f"{marks[1]}\n{made}\n{marks[2]}", page.read_text())
+    begin, end = _BEGIN.format(scale=found["scale"]), _END.format(scale=found["scale"])
+    between = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    text, places = between.subn(lambda _: f"{begin}\n{made}\n{end}", page.read_text())
     if places != 1:
-        sys.exit(f"{page} has no place for the table: a line <!-- measured: begin --> and one <!-- measured: end -->")
+        sys.exit(f"{page} has no place for the table: a line {begin.strip()} and one {end}")
     page.write_text(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Show or publish what a run wrote."""
     parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__)
-    parser.add_argument("file", type=Path, help="what `python -m bench --json FILE` wrote")
+    parser.add_argument("files", metavar="FILE", type=Path, nargs="+", help="what `python -m bench --json FILE` wrote")
     parser.add_argument("--docs", action="store_true", help="write table and plots into docs/performance.md")
     options = parser.parse_args(arguments)
-    found = json.loads(options.file.read_text())
+    found = together([json.loads(file.read_text()) for file in options.files])
     show(found)
     if options.docs:
         write_docs(found)

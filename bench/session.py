@@ -22,6 +22,9 @@ POLL_SECONDS = 0.01
 # Walking through all processes takes milliseconds: at every poll it was as dear as the worker.
 SAMPLE_SECONDS = 0.1
 ANSWER_SECONDS = 900
+# An answer is one line; of a long steady load it tells ten thousand moments, twice.
+ANSWER_BYTES = 16_000_000
+STOP_SECONDS = 15
 BACKEND_ENDS_SECONDS = 0.1
 # Of each draining the first part is not counted: interpreters compile, pools connect, caches fill.
 WARM_UP_SHARE = 0.1
@@ -68,6 +71,7 @@ class Session:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
+                limit=ANSWER_BYTES,
             )
         await self._ask("install")
 
@@ -76,7 +80,12 @@ class Session:
         if self._client is not None and self._client.returncode is None:
             assert self._client.stdin is not None
             self._client.stdin.close()
-            await self._client.wait()
+            try:
+                async with asyncio.timeout(STOP_SECONDS):
+                    await self._client.wait()
+            except TimeoutError:
+                self._client.kill()
+                await self._client.wait()
 
     async def many(self, count: int, *, size: int = 100, ms: int = 0, delay: float = 0) -> float:
         """Enqueue jobs in bulk; return the seconds. Jobs with a delay are not expected to run."""

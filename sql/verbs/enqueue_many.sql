@@ -29,7 +29,7 @@ declare
     moment timestamptz := esteira.now();
     syntax constant text := '^[[:alnum:]_][[:alnum:]_.:/-]{0,99}$';
     wrong text;
-    policy record;
+    declared record;
     due timestamptz;
 begin
     if enqueue_many.on_conflicts is not null then
@@ -58,20 +58,20 @@ begin
             cardinality(timeouts), cardinality(metadata), cardinality(tags), cardinality(expires_ats)) = 1
         then
             -- As insert_jobs does, without its arrays: they and a join were a third of what one job costs the server.
-            select task.queue, task.priority, task.unique_fields into policy
+            select task.queue, task.priority, task.unique_fields into declared
             from esteira.task as task
             where task.name = enqueue_many.tasks[1];
-            if policy.unique_fields is null then
+            if declared.unique_fields is null then
                 due := greatest(enqueue_many.run_ats[1], moment + enqueue_many.delays[1], moment);
                 enqueue_many.id := esteira.uuid7();
-                enqueue_many.queue := coalesce(enqueue_many.queues[1], policy.queue, 'default');
+                enqueue_many.queue := coalesce(enqueue_many.queues[1], declared.queue, 'default');
                 enqueue_many.outcome := 'enqueued';
                 insert into esteira.job_live (
                     id, queue, task, priority, max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds,
                     created_at, updated_at, run_at, ready_at, expires_at, tags, metadata, payload)
                 values (
                     enqueue_many.id, enqueue_many.queue, enqueue_many.tasks[1],
-                    coalesce(esteira.priority_number(enqueue_many.priorities[1]), policy.priority, 1),
+                    coalesce(esteira.priority_number(enqueue_many.priorities[1]), declared.priority, 1),
                     enqueue_many.max_attempts[1], extract(epoch from enqueue_many.retry_firsts[1]),
                     extract(epoch from enqueue_many.retry_maxes[1]), extract(epoch from enqueue_many.timeouts[1]),
                     moment, moment, due, due, enqueue_many.expires_ats[1],

@@ -35,17 +35,38 @@ def test_a_row_has_medians_and_how_many_times_better_ours_is(found: dict[str, An
     ]
 
 
+def test_a_later_part_fills_in_what_an_earlier_one_did_not_get_to(found: dict[str, Any]) -> None:
+    later = {
+        **found,
+        "scenarios": {"steady": "Steady"},
+        "figures": as_json([Measured("steady", "p50", "ms", "less", "esteira", [2.0])]),
+        "missing": [],
+    }
+    earlier = {**found, "missing": [{"system": "esteira", "scenario": "steady", "why": "stuck"}]}
+    whole = report.together([earlier, later])
+    assert [title for title, _ in report.rows(whole, ["esteira"])] == [
+        "Drain: one process, jobs/s",
+        "Drain: WAL, bytes/job",
+        "Steady: p50, ms",
+    ]
+    assert whole["missing"] == []
+    assert report.together([later, {**found, "figures": []}])["figures"] == later["figures"]
+    with pytest.raises(SystemExit, match="different sizes"):
+        report.together([found, {**found, "scale": "full"}])
+
+
 def test_the_page_gets_the_table_between_its_marks_and_keeps_the_rest(found: dict[str, Any], tmp_path: Path) -> None:
     page = tmp_path / "performance.md"
-    page.write_text("before\n<!-- measured: begin -->\nold\n<!-- measured: end -->\nafter\n")
+    full = "<!-- measured, full: begin -->\nkept\n<!-- measured, full: end -->\n"
+    page.write_text(f"before\n{full}<!-- measured, short: begin -->\nold\n<!-- measured, short: end -->\nafter\n")
     report.write_docs(found, page)
     text = page.read_text()
-    assert text.startswith("before\n")
+    assert text.startswith(f"before\n{full}")
     assert text.endswith("after\n")
     assert "old" not in text
     assert "| Drain: one process, jobs/s | 55,000 |" in text
     assert "- other, all: not installed" in text
-    assert (tmp_path / "performance-drain-one-process.svg").read_text().startswith("<?xml")
+    assert (tmp_path / "performance-short-drain-one-process.svg").read_text().startswith("<?xml")
     report.write_docs(found, page)
     assert page.read_text() == text
 
