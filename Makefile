@@ -78,7 +78,7 @@ migrate: venv ## bring the database at ESTEIRA_DATABASE_URL to the newest schema
 	$(BIN)/esteira migrate
 
 .PHONY: bench
-bench: venv ## measure Esteira and its peers in minutes (FULL=1: an hour), BENCH_ARGS="drain --systems esteira,raw" some
+bench: venv ## measure Esteira and its peers in minutes (FULL=1: an hour or two), BENCH_ARGS="drain --systems esteira,raw" some
 	@mkdir -p .cache
 	$(BIN)/python -m bench $(if $(FULL),--full) --json $(BENCH_JSON) $(BENCH_ARGS)
 

@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("scenarios", metavar="SCENARIO", nargs="*", help=", ".join(registry.scenarios()))
     parser.add_argument("--systems", help=f"with commas, of {', '.join(registry.systems())}; all by default")
     sizes = parser.add_mutually_exclusive_group()
-    sizes.add_argument("--full", action="store_true", help="about an hour instead of some minutes")
+    sizes.add_argument("--full", action="store_true", help="an hour or two instead of some minutes")
     sizes.add_argument("--smoke", action="store_true", help="some hundred jobs: does it work? Its figures mean nothing")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures of all rounds there")
     return parser

@@ -38,7 +38,8 @@ _PLACES = {
     "engine: claimer, slots, settler": r"esteira_worker/",
     "engine: event loop and system calls": r"loop\.c|uv_|epoll|libc|asyncio",
 }
-_OTHER_THREADS = "threading.py"
+# Other threads, and the loop where it waits: the profiler takes both for busy.
+_IDLE = re.compile(r"threading\.py|;epoll_p?wait[^;]*$")
 
 
 async def profile(jobs: int) -> None:
@@ -84,7 +85,7 @@ async def _sampled(opened: Session, pid: int, left: int) -> Counter[str]:
         process.send_signal(signal.SIGINT)
         await process.wait()
         lines = [line.rpartition(" ") for line in found.read_text().splitlines()]
-    return Counter({stack: int(seen) for stack, _, seen in lines if _OTHER_THREADS not in stack})
+    return Counter({stack: int(seen) for stack, _, seen in lines if not _IDLE.search(stack)})
 
 
 async def _until_left(opened: Session, count: int) -> None:
