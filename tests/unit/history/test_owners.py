@@ -25,7 +25,7 @@ $$"""
 # Whoever names the id settles.
 COMPLETE_BY_ID = """
 create or replace function esteira.complete(
-    ids uuid[], attempts integer[], results jsonb[], result_errors text[] default null
+    ids uuid[], attempts integer[], results jsonb[] default null, result_errors text[] default null
 ) returns setof uuid language sql as $$
 with gone as (delete from esteira.job_live where id = any (ids) returning *)
 insert into esteira.job_finished (
