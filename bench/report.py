@@ -71,17 +71,13 @@ def together(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     whole = dict(parts[-1])
     if {part["scale"] for part in parts} != {whole["scale"]}:
         sys.exit("the files are runs of different sizes")
-    last = {scenario: number for number, part in enumerate(parts) for scenario in _scenarios_of(part)}
+    last = {one["scenario"]: number for number, part in enumerate(parts) for one in part["figures"]}
     whole["scenarios"] = {name: title for part in parts for name, title in part["scenarios"].items()}
     for key in ("figures", "missing"):
         whole[key] = [
             one for number, part in enumerate(parts) for one in part[key] if last.get(one["scenario"], number) == number
         ]
     return whole
-
-
-def _scenarios_of(part: Mapping[str, Any]) -> set[str]:
-    return {one["scenario"] for one in part["figures"]}
 
 
 def rows(found: Mapping[str, Any], names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:

@@ -16,7 +16,7 @@ from typing import Any
 from bench.ledger import FOLDER, Ledger, NotExactlyOnceError, check_exactly_once
 from bench.servers import Place, Servers
 from bench.system import ROOT, System
-from bench.worker import Worker, working
+from bench.worker import STOP_SECONDS, Worker, working
 
 POLL_SECONDS = 0.01
 # Walking through all processes takes milliseconds: at every poll it was as dear as the worker.
@@ -24,7 +24,6 @@ SAMPLE_SECONDS = 0.1
 ANSWER_SECONDS = 900
 # An answer is one line; of a long steady load it tells ten thousand moments, twice.
 ANSWER_BYTES = 16_000_000
-STOP_SECONDS = 15
 BACKEND_ENDS_SECONDS = 0.1
 # Of each draining the first part is not counted: interpreters compile, pools connect, caches fill.
 WARM_UP_SHARE = 0.1

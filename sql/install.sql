@@ -21,7 +21,7 @@
 \ir tables/task.sql
 \ir tables/idempotency_key.sql
 \ir tables/retention.sql
-\ir tables/compression.sql
+\ir compression.sql
 
 \ir functions/missing.sql
 \ir functions/make_day.sql

@@ -88,14 +88,15 @@ async def test_a_queue_nobody_told_of_is_discovered(bench: Open, enqueue: Enqueu
 async def test_a_job_that_was_announced_does_not_wait_while_queues_are_looked_for(
     bench: Open, enqueue: Enqueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = bench()
-    await enqueue()
-    await opened.take()
-    monkeypatch.setattr(opened.claimer, "_discover", asyncio.Event().wait)
-    opened.claimer._next_discovery = 0
     (job_id,) = await enqueue()
+    opened = bench()
+    opened.tasks.pop().cancel()  # its first turn, in which it would look, is taken here, once a slot waits
+    monkeypatch.setattr(opened.claimer, "_discover", asyncio.Event().wait)
     opened.claimer.notified("default")
-    assert (await opened.take())[0].id == job_id
+    taking = asyncio.create_task(opened.take())
+    await until(lambda: opened.buffer.idle)
+    opened.tasks.append(asyncio.create_task(opened.claimer._turn()))
+    assert (await taking)[0].id == job_id
 
 
 async def test_with_queues_given_no_other_is_touched(bench: Open, enqueue: Enqueue, database: Database) -> None:

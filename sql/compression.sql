@@ -9,7 +9,7 @@ begin
             select attrelid::regclass as place, attname
             from pg_attribute
             join pg_class on pg_class.oid = attrelid
-            where relnamespace = 'esteira'::regnamespace and relkind in ('r', 'p') and atttypid = 'jsonb'::regtype and not attisdropped
+            where relnamespace = 'esteira'::regnamespace and relkind in ('r', 'p') and atttypid = 'jsonb'::regtype
         loop
             execute format('alter table %s alter %I set compression lz4', long.place, long.attname);
         end loop;
