@@ -19,7 +19,7 @@ from esteira.errors import InvalidInput, JobNotFound
 from esteira.handle import Handle
 from esteira.job import FINAL, Attempt, Explanation, Job, Priority, Step, check_id
 from esteira.job_filter import JobFilter, Page
-from esteira.new_job import ENQUEUE, NOTIFY, Enqueued, NewJob, check_options, columns
+from esteira.new_job import NOTIFY, Enqueued, NewJob, check_options, enqueue_statement
 from esteira.operations import PATIENCE_SECONDS, Operations
 from esteira.rights import Rights
 from esteira.schema import check_schema
@@ -241,15 +241,17 @@ class Client(Operations):
 
     async def _enqueue(self, jobs: Sequence[NewJob], db: CallersConnection | None, *, atomic: bool) -> Sequence[Row]:
         rows: Sequence[Row]
-        values = columns(jobs)
+        if not jobs:
+            return []
+        statement, values = enqueue_statement(jobs, atomic=atomic)
         without_key = [job for job in jobs if job.on_conflict and job.unique_key is None]
         if without_key:
             await self._check_conflicts(without_key, db)
         if db is None:
-            rows = await self.database.fetch(ENQUEUE, *values, atomic)
+            rows = await self.database.fetch(statement, *values)
             self._notifier.notify({row["queue"] for row in rows} - {None})
         else:
-            rows = await fetch_with(db, ENQUEUE, *values, atomic)
+            rows = await fetch_with(db, statement, *values)
             # In the caller's own transaction a notification goes out with the commit.
             await fetch_with(db, NOTIFY, {row["queue"] for row in rows} - {None})
         return rows

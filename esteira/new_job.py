@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
@@ -20,7 +20,13 @@ Outcome = Literal["enqueued", "existing", "replaced", "replayed", "unique_confli
 
 # JSON goes as text: the caller's connection may have a codec of its own for jsonb. Types are said, since drivers send
 # them differently, or (for a column of nulls) not at all.
-ENQUEUE = """
+_ENQUEUE_ONE = """
+select id, queue, outcome from esteira.enqueue_one(
+    $1::text, $2::text::jsonb, $3::text, $4::text, $5::interval, $6::timestamptz, $7::integer, $8::interval,
+    $9::interval, $10::interval, $11::text::jsonb, $12::text::jsonb, $13::timestamptz, $14::text,
+    $15::text, $16::text, $17::boolean)
+"""
+_ENQUEUE_MANY = """
 select id, queue, outcome from esteira.enqueue_many(
     $1::text[], $2::text[]::jsonb[], $3::text[], $4::text[], $5::interval[], $6::timestamptz[], $7::integer[],
     $8::interval[], $9::interval[], $10::interval[], $11::text[]::jsonb[], $12::text[]::jsonb[], $13::timestamptz[],
@@ -135,40 +141,33 @@ def too_late(
     return None
 
 
-def columns(jobs: Sequence[NewJob]) -> list[list[Any] | None]:
-    """Return the parameters of ENQUEUE but the last. Raises InvalidInput for what has no JSON form or is no NewJob."""
+def enqueue_statement(jobs: Sequence[NewJob], *, atomic: bool) -> tuple[str, Sequence[Any]]:
+    """Return the statement that enqueues these jobs, one at least, and its parameters.
+
+    Raises InvalidInput for what has no JSON form or is no NewJob.
+    """
     for job in jobs:
         if not isinstance(job, NewJob):
             raise InvalidInput(f"{job!r:.100} is no job: give NewJob(…), or what a task's new_job(…) returns")
-    retries = _if_any([job.retry for job in jobs])
-    return [
-        [job.task for job in jobs],
-        [encode(job.payload) for job in jobs],
-        _if_any([job.queue for job in jobs]),
-        _if_any([job.priority for job in jobs]),
-        _if_any([job.delay for job in jobs], _interval),
-        _if_any([job.run_at for job in jobs]),
-        _if_any(retries, lambda retry: retry.attempts),
-        _if_any(retries, lambda retry: retry.first),
-        _if_any(retries, lambda retry: retry.max),
-        _if_any([job.timeout for job in jobs], _interval),
-        _if_any([job.metadata for job in jobs], encode),
-        _if_any([job.tags for job in jobs], encode),
-        _if_any([job.expires_at for job in jobs]),
-        _if_any([job.unique_key for job in jobs]),
-        _if_any([job.on_conflict for job in jobs]),
-        _if_any([job.idempotency_key for job in jobs]),
-    ]
+    if len(jobs) == 1:
+        return _ENQUEUE_ONE, (*_values(jobs[0]), atomic)
+    columns = zip(*map(_values, jobs), strict=True)
+    # An array of nulls would cost driver and database something; and jobs without keys take a shorter way.
+    arrays = [None if column.count(None) == len(jobs) else column for column in columns]
+    return _ENQUEUE_MANY, (*arrays, atomic)
 
 
-def _if_any(values: list[Any] | None, form: Callable[[Any], Any] | None = None) -> list[Any] | None:
-    """Return the values in their form; None for none at all: that costs neither driver nor database anything.
+def _values(job: NewJob) -> tuple[Any, ...]:
+    retry = job.retry
+    return (
+        job.task, encode(job.payload), job.queue, job.priority, _interval(job.delay), job.run_at,
+        retry and retry.attempts, retry and retry.first, retry and retry.max, _interval(job.timeout),
+        _json(job.metadata), _json(job.tags), job.expires_at, job.unique_key, job.on_conflict, job.idempotency_key,
+    )  # fmt: skip
 
-    A job without keys takes a shorter way, too.
-    """
-    if values is None or values.count(None) == len(values):
-        return None
-    return values if form is None else [None if value is None else form(value) for value in values]
+
+def _json(value: Any) -> str | None:
+    return None if value is None else encode(value)
 
 
 def _check_time(name: str, time: Any) -> None:

@@ -29,7 +29,7 @@ from (
             end as granted
         from (values
             (1, 'read jobs', 'view', 'jobs'), (1, 'read jobs', 'view', 'queue_stats'),
-            (2, 'enqueue', 'verb', 'enqueue_many'),
+            (2, 'enqueue', 'verb', 'enqueue_one'), (2, 'enqueue', 'verb', 'enqueue_many'),
             (3, 'cancel and retry', 'verb', 'cancel_many'), (3, 'cancel and retry', 'verb', 'retry_many'),
             (4, 'run jobs', 'verb', 'register'), (4, 'run jobs', 'verb', 'claim'), (4, 'run jobs', 'verb', 'complete'),
             (4, 'run jobs', 'verb', 'heartbeat'), (4, 'run jobs', 'verb', 'tick')

@@ -18,7 +18,7 @@ from esteira.encoding import decode, encode
 from esteira.errors import InvalidInput, JobNotFound
 from esteira.job import FINAL, Attempt, Explanation, Job, Priority, Step, check_id
 from esteira.job_filter import JobFilter, Page
-from esteira.new_job import ENQUEUE, NOTIFY, Enqueued, NewJob, check_options, columns
+from esteira.new_job import NOTIFY, Enqueued, NewJob, check_options, enqueue_statement
 from esteira.rights import Rights
 from esteira.schema import check_schema
 from esteira.settings import read_settings
@@ -247,15 +247,17 @@ class SyncClient(SyncOperations):
 
     def _enqueue(self, jobs: Sequence[NewJob], db: SyncCallersConnection | None, *, atomic: bool) -> Sequence[Row]:
         rows: Sequence[Row]
-        values = columns(jobs)
+        if not jobs:
+            return []
+        statement, values = enqueue_statement(jobs, atomic=atomic)
         without_key = [job for job in jobs if job.on_conflict and job.unique_key is None]
         if without_key:
             self._check_conflicts(without_key, db)
         if db is None:
-            rows = self.database.fetch(ENQUEUE, *values, atomic)
+            rows = self.database.fetch(statement, *values)
             self._notifier.notify({row["queue"] for row in rows} - {None})
         else:
-            rows = sync_fetch_with(db, ENQUEUE, *values, atomic)
+            rows = sync_fetch_with(db, statement, *values)
             # In the caller's own transaction a notification goes out with the commit.
             sync_fetch_with(db, NOTIFY, {row["queue"] for row in rows} - {None})
         return rows

@@ -10,6 +10,7 @@
 \ir functions/uuid7.sql
 \ir functions/id_bounds.sql
 \ir functions/priority.sql
+\ir functions/check_name.sql
 \ir functions/backoff.sql
 
 \ir tables/job.sql
@@ -45,6 +46,7 @@
 \ir functions/enqueue_keyed.sql
 
 \ir verbs/enqueue_many.sql
+\ir verbs/enqueue_one.sql
 \ir verbs/enqueue.sql
 \ir verbs/notify_workers.sql
 \ir verbs/claim.sql

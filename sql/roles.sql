@@ -112,11 +112,11 @@ begin
             ('esteira_reader', array[
                 'explain', 'id_from', 'id_until', 'missing', 'now', 'priority_name', 'ready_queues', 'uuid7_at', 'uuid7_time']),
             ('esteira_service', array[
-                'enqueue', 'enqueue_many', 'notify_workers', 'edit', 'cancel', 'cancel_many', 'retry', 'retry_many', 'discard',
-                'discard_many', 'pause', 'resume', 'pause_task', 'resume_task', 'purge', 'drain', 'set_retention']),
+                'enqueue', 'enqueue_one', 'enqueue_many', 'notify_workers', 'edit', 'cancel', 'cancel_many', 'retry', 'retry_many',
+                'discard', 'discard_many', 'pause', 'resume', 'pause_task', 'resume_task', 'purge', 'drain', 'set_retention']),
             ('esteira_worker', array[
-                'enqueue', 'enqueue_many', 'notify_workers', 'register', 'heartbeat', 'retire', 'claim', 'next_ready_at',
-                'complete', 'fail', 'snooze', 'release', 'acknowledge_cancel', 'hold', 'save_step', 'progress', 'crash', 'rescue',
+                'enqueue', 'enqueue_one', 'enqueue_many', 'notify_workers', 'register', 'heartbeat', 'retire', 'claim',
+                'next_ready_at', 'complete', 'fail', 'snooze', 'release', 'acknowledge_cancel', 'hold', 'save_step', 'progress', 'crash', 'rescue',
                 'tick', 'retain'])
         ) as given (role, verbs)
     loop

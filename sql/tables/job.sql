@@ -5,6 +5,7 @@
 create domain esteira.queue_name as text constraint job_queue_is_short check (length(value) between 1 and 100);
 create domain esteira.task_name as text constraint job_task_is_short check (length(value) between 1 and 100);
 create domain esteira.priority_level as smallint constraint job_priority_is_0_to_3 check (value between 0 and 3);
+create domain esteira.tally as integer constraint job_counts_add_up check (value >= 0);
 create domain esteira.attempts as integer constraint job_limits_are_positive check (value >= 1);
 create domain esteira.backoff_seconds as double precision constraint job_limits_are_positive check (value >= 0);
 -- NaN and infinity are positive, too, and a view that makes an interval of one would fail for all jobs: a century is enough.
@@ -36,8 +37,8 @@ create table esteira.job (
     status              text not null default 'queued',
     reason              text,
     attempt             integer not null default 0,
-    failures            integer not null default 0,
-    crashes             integer not null default 0,
+    failures            esteira.tally not null default 0,
+    crashes             esteira.tally not null default 0,
     generation          integer not null default 1,
     max_attempts        esteira.attempts,
     engine              integer,
@@ -68,7 +69,7 @@ create table esteira.job (
     -- third of what enqueueing it costs the server. That the status is one of the six is what the partitions say.
     -- Attempts stay below a billion: the next claim adds one, and an overflow there would be every claim's.
     constraint job_counts_add_up check (
-        attempt >= failures + crashes and failures >= 0 and crashes >= 0 and generation >= 1 and attempt < 1000000000)
+        attempt >= failures + crashes and generation >= 1 and attempt < 1000000000)
 ) partition by list (status);
 
 create table esteira.job_live partition of esteira.job (

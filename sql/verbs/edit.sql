@@ -22,9 +22,7 @@ declare
     job esteira.job;
     key text;
 begin
-    if edit.queue collate "C" !~ '^[[:alnum:]_][[:alnum:]_.:/-]{0,99}$' then
-        raise exception '"%" is no name: use 1 to 100 letters, digits, and _ . : / -', edit.queue using errcode = 'ES004';
-    end if;
+    perform esteira.check_name(edit.queue);
     -- It may be on its way from one partition to another: then it is not found, but still there.
     loop
         select * into job from esteira.job as seen where seen.id = edit.id for no key update;

@@ -26,11 +26,9 @@ declare
     new record;
 begin
     select * into new
-    from esteira.enqueue_many(
-        array[task], array[payload], array[queue], array[priority], array[delay], array[run_at], array[max_attempts],
-        array[retry_first], array[retry_max], array[timeout], array[metadata], array[to_jsonb(tags)], array[expires_at],
-        case when unique_key is not null then array[unique_key] end, array[on_conflict],
-        case when idempotency_key is not null then array[idempotency_key] end);
+    from esteira.enqueue_one(
+        task, payload, queue, priority, delay, run_at, max_attempts, retry_first, retry_max, timeout, metadata, to_jsonb(tags),
+        expires_at, unique_key, on_conflict, idempotency_key);
     if notify and new.queue is not null then
         perform esteira.notify_workers(array[new.queue]);
     end if;

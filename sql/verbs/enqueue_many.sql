@@ -27,10 +27,7 @@ as $$
 #variable_conflict use_column
 declare
     moment timestamptz := esteira.now();
-    syntax constant text := '^[[:alnum:]_][[:alnum:]_.:/-]{0,99}$';
     wrong text;
-    declared record;
-    due timestamptz;
 begin
     if enqueue_many.on_conflicts is not null then
         select policy into wrong from unnest(on_conflicts) as policy where policy not in ('return', 'replace', 'reject');
@@ -39,57 +36,25 @@ begin
         end if;
     end if;
     -- Mostly all are of one task and its queue, which can be seen without a query.
-    if (enqueue_many.queues is null and tasks[1] collate "C" ~ syntax and tasks[1] = all (tasks)) is not true then
-        select name into wrong
-        from (select distinct unnest(enqueue_many.tasks || enqueue_many.queues) as name) as given
-        where name collate "C" !~ syntax;
-        if found then
-            raise exception '"%" is no name: use 1 to 100 letters, digits, and _ . : / -', wrong using errcode = 'ES004';
-        end if;
+    if enqueue_many.queues is null and tasks[1] = all (tasks) then
+        perform esteira.check_name(tasks[1]);
+    else
+        perform esteira.check_name(name) from (select distinct unnest(enqueue_many.tasks || enqueue_many.queues) as name) as given;
     end if;
     if enqueue_many.priorities is not null then
         -- Here, and not only in the insert: psql would show all of that as the error's context.
         perform esteira.priority_number(name) from (select distinct unnest(enqueue_many.priorities) as name) as given;
     end if;
-    if enqueue_many.unique_keys is null and enqueue_many.idempotency_keys is null then
-        if greatest(
-            cardinality(tasks), cardinality(payloads), cardinality(queues), cardinality(priorities), cardinality(delays),
-            cardinality(run_ats), cardinality(max_attempts), cardinality(retry_firsts), cardinality(retry_maxes),
-            cardinality(timeouts), cardinality(metadata), cardinality(tags), cardinality(expires_ats)) = 1
-        then
-            -- As insert_jobs does, without its arrays: they and a join were a third of what one job costs the server.
-            select task.queue, task.priority, task.unique_fields into declared
-            from esteira.task as task
-            where task.name = enqueue_many.tasks[1];
-            if declared.unique_fields is null then
-                due := greatest(enqueue_many.run_ats[1], moment + enqueue_many.delays[1], moment);
-                enqueue_many.id := esteira.uuid7();
-                enqueue_many.queue := coalesce(enqueue_many.queues[1], declared.queue, 'default');
-                enqueue_many.outcome := 'enqueued';
-                insert into esteira.job_live (
-                    id, queue, task, priority, max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds,
-                    created_at, updated_at, run_at, ready_at, expires_at, tags, metadata, payload)
-                values (
-                    enqueue_many.id, enqueue_many.queue, enqueue_many.tasks[1],
-                    coalesce(esteira.priority_number(enqueue_many.priorities[1]), declared.priority, 1),
-                    enqueue_many.max_attempts[1], extract(epoch from enqueue_many.retry_firsts[1]),
-                    extract(epoch from enqueue_many.retry_maxes[1]), extract(epoch from enqueue_many.timeouts[1]),
-                    moment, moment, due, due, enqueue_many.expires_ats[1],
-                    case when enqueue_many.tags[1] is null then '{}'
-                         else array(select jsonb_array_elements_text(enqueue_many.tags[1])) end,
-                    coalesce(enqueue_many.metadata[1], '{}'), coalesce(enqueue_many.payloads[1], '{}'));
-                return next;
-                return;
-            end if;
-        elsif not exists (select from esteira.task where name = any (enqueue_many.tasks) and unique_fields is not null) then
-            return query
-            select new.id, new.queue, 'enqueued'
-            from esteira.insert_jobs(
-                null, enqueue_many.tasks, enqueue_many.payloads, enqueue_many.queues, enqueue_many.priorities, enqueue_many.delays,
-                enqueue_many.run_ats, enqueue_many.max_attempts, enqueue_many.retry_firsts, enqueue_many.retry_maxes,
-                enqueue_many.timeouts, enqueue_many.metadata, enqueue_many.tags, enqueue_many.expires_ats, null, moment) as new;
-            return;
-        end if;
+    if enqueue_many.unique_keys is null and enqueue_many.idempotency_keys is null
+        and not exists (select from esteira.task where name = any (enqueue_many.tasks) and unique_fields is not null)
+    then
+        return query
+        select new.id, new.queue, 'enqueued'
+        from esteira.insert_jobs(
+            null, enqueue_many.tasks, enqueue_many.payloads, enqueue_many.queues, enqueue_many.priorities, enqueue_many.delays,
+            enqueue_many.run_ats, enqueue_many.max_attempts, enqueue_many.retry_firsts, enqueue_many.retry_maxes,
+            enqueue_many.timeouts, enqueue_many.metadata, enqueue_many.tags, enqueue_many.expires_ats, null, moment) as new;
+        return;
     end if;
     return query
     select *

@@ -148,18 +148,38 @@ async def test_no_job_is_to_run_after_the_year_2200(queue: Any) -> None:
 async def test_a_job_alone_is_stored_as_it_is_among_others(queue: Any, clock: Any) -> None:
     await clock.set(queue.connection, when=START)
     given = (
-        "array_fill('t'::text, $1), array_fill('{\"id\": 1}'::jsonb, $1), array_fill('q'::text, $1),"
-        " array_fill('high'::text, $1), array_fill('5 min'::interval, $1), array_fill(esteira.now(), $1),"
-        " array_fill(7, $1), array_fill('2 s'::interval, $1), array_fill('3 s'::interval, $1),"
-        " array_fill('4 s'::interval, $1), array_fill('{\"a\": 1}'::jsonb, $1),"
-        " array_fill('[\"x\", \"y\"]'::jsonb, $1), array_fill(esteira.now() + '1 day', $1)"
-    )
-    for arguments in (given, "array_fill('t'::text, $1)"):
-        for jobs in (1, 2):
-            await queue.connection.fetch(f"select esteira.enqueue_many({arguments})", [jobs])
+        "'t'::text", "'{\"id\": 1}'::jsonb", "'q'::text", "'high'::text", "'5 min'::interval", "esteira.now()", "7",
+        "'2 s'::interval", "'3 s'::interval", "'4 s'::interval", "'{\"a\": 1}'::jsonb", "'[\"x\", \"y\"]'::jsonb",
+        "esteira.now() + '1 day'",
+    )  # fmt: skip
+    for arguments in (given, given[:1]):
+        arrays = ", ".join(f"array_fill({argument}, array[2])" for argument in arguments)
+        many = await queue.connection.fetch(f"select queue, outcome from esteira.enqueue_many({arrays})")
+        one = await queue.connection.fetch(f"select queue, outcome from esteira.enqueue_one({', '.join(arguments)})")
+        assert one * 2 == many
         alike = "select count(*) from esteira.job_live group by (to_jsonb(job_live) - 'id')"
         assert [row[0] for row in await queue.connection.fetch(alike)] == [3]
         await queue.connection.execute("delete from esteira.job_live")
+
+
+async def test_a_job_with_a_key_is_answered_alone_as_it_is_among_others(queue: Any) -> None:
+    await queue.register(["of_its_payload"], unique_fields=["id"])
+    for arguments, outcomes in {
+        "'t', unique_key => 'k'": ["enqueued", "existing"],
+        "'t', unique_key => 'k', on_conflict => 'replace'": ["replaced"],
+        "'t', unique_key => 'k', on_conflict => 'reject', atomic => false": ["unique_conflict"],
+        "'of_its_payload', '{\"id\": 1}'": ["enqueued", "existing"],
+        "'t', idempotency_key => 'i'": ["enqueued", "replayed"],
+        "'t', '{\"other\": 1}', idempotency_key => 'i', atomic => false": ["idempotency_mismatch"],
+    }.items():
+        for outcome in outcomes:
+            row = await queue.connection.fetchrow(f"select * from esteira.enqueue_one({arguments})")
+            assert row["outcome"] == outcome, arguments
+            assert (row["queue"] is not None) == (outcome in ("enqueued", "replaced")), arguments
+    with pytest.raises(asyncpg.PostgresError, match="has the unique key"):
+        await queue.connection.fetchrow("select esteira.enqueue_one('t', unique_key => 'k', on_conflict => 'reject')")
+    with pytest.raises(asyncpg.PostgresError, match="return, replace or reject"):
+        await queue.connection.fetchrow("select esteira.enqueue_one('t', on_conflict => 'shrug')")
 
 
 async def test_a_payload_without_a_task_is_refused(queue: Any) -> None:

@@ -114,6 +114,17 @@ select (array['low', 'normal', 'high', 'critical'])[number + 1]
 $$;
 comment on function esteira.priority_name(smallint) is 'The name of a priority: 0 low, 1 normal, 2 high, 3 critical.';
 
+create function esteira.check_name(name text) returns void
+language plpgsql immutable strict parallel safe
+as $$
+begin
+    if name collate "C" !~ '^[[:alnum:]_][[:alnum:]_.:/-]{0,99}$' then
+        raise exception '"%" is no name: use 1 to 100 letters, digits, and _ . : / -', name using errcode = 'ES004';
+    end if;
+end
+$$;
+comment on function esteira.check_name is 'Internal: raises ES004 for what cannot be the name of a task or queue.';
+
 -- Full jitter (random over the whole interval) spreads a crowd of failures best:
 -- https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 create function esteira.backoff(failures integer, first_seconds double precision, max_seconds double precision)
@@ -132,6 +143,7 @@ comment on function esteira.backoff(integer, double precision, double precision)
 create domain esteira.queue_name as text constraint job_queue_is_short check (length(value) between 1 and 100);
 create domain esteira.task_name as text constraint job_task_is_short check (length(value) between 1 and 100);
 create domain esteira.priority_level as smallint constraint job_priority_is_0_to_3 check (value between 0 and 3);
+create domain esteira.tally as integer constraint job_counts_add_up check (value >= 0);
 create domain esteira.attempts as integer constraint job_limits_are_positive check (value >= 1);
 create domain esteira.backoff_seconds as double precision constraint job_limits_are_positive check (value >= 0);
 -- NaN and infinity are positive, too, and a view that makes an interval of one would fail for all jobs: a century is enough.
@@ -163,8 +175,8 @@ create table esteira.job (
     status              text not null default 'queued',
     reason              text,
     attempt             integer not null default 0,
-    failures            integer not null default 0,
-    crashes             integer not null default 0,
+    failures            esteira.tally not null default 0,
+    crashes             esteira.tally not null default 0,
     generation          integer not null default 1,
     max_attempts        esteira.attempts,
     engine              integer,
@@ -195,7 +207,7 @@ create table esteira.job (
     -- third of what enqueueing it costs the server. That the status is one of the six is what the partitions say.
     -- Attempts stay below a billion: the next claim adds one, and an overflow there would be every claim's.
     constraint job_counts_add_up check (
-        attempt >= failures + crashes and failures >= 0 and crashes >= 0 and generation >= 1 and attempt < 1000000000)
+        attempt >= failures + crashes and generation >= 1 and attempt < 1000000000)
 ) partition by list (status);
 
 create table esteira.job_live partition of esteira.job (
@@ -1220,10 +1232,7 @@ as $$
 #variable_conflict use_column
 declare
     moment timestamptz := esteira.now();
-    syntax constant text := '^[[:alnum:]_][[:alnum:]_.:/-]{0,99}$';
     wrong text;
-    declared record;
-    due timestamptz;
 begin
     if enqueue_many.on_conflicts is not null then
         select policy into wrong from unnest(on_conflicts) as policy where policy not in ('return', 'replace', 'reject');
@@ -1232,57 +1241,25 @@ begin
         end if;
     end if;
     -- Mostly all are of one task and its queue, which can be seen without a query.
-    if (enqueue_many.queues is null and tasks[1] collate "C" ~ syntax and tasks[1] = all (tasks)) is not true then
-        select name into wrong
-        from (select distinct unnest(enqueue_many.tasks || enqueue_many.queues) as name) as given
-        where name collate "C" !~ syntax;
-        if found then
-            raise exception '"%" is no name: use 1 to 100 letters, digits, and _ . : / -', wrong using errcode = 'ES004';
-        end if;
+    if enqueue_many.queues is null and tasks[1] = all (tasks) then
+        perform esteira.check_name(tasks[1]);
+    else
+        perform esteira.check_name(name) from (select distinct unnest(enqueue_many.tasks || enqueue_many.queues) as name) as given;
     end if;
     if enqueue_many.priorities is not null then
         -- Here, and not only in the insert: psql would show all of that as the error's context.
         perform esteira.priority_number(name) from (select distinct unnest(enqueue_many.priorities) as name) as given;
     end if;
-    if enqueue_many.unique_keys is null and enqueue_many.idempotency_keys is null then
-        if greatest(
-            cardinality(tasks), cardinality(payloads), cardinality(queues), cardinality(priorities), cardinality(delays),
-            cardinality(run_ats), cardinality(max_attempts), cardinality(retry_firsts), cardinality(retry_maxes),
-            cardinality(timeouts), cardinality(metadata), cardinality(tags), cardinality(expires_ats)) = 1
-        then
-            -- As insert_jobs does, without its arrays: they and a join were a third of what one job costs the server.
-            select task.queue, task.priority, task.unique_fields into declared
-            from esteira.task as task
-            where task.name = enqueue_many.tasks[1];
-            if declared.unique_fields is null then
-                due := greatest(enqueue_many.run_ats[1], moment + enqueue_many.delays[1], moment);
-                enqueue_many.id := esteira.uuid7();
-                enqueue_many.queue := coalesce(enqueue_many.queues[1], declared.queue, 'default');
-                enqueue_many.outcome := 'enqueued';
-                insert into esteira.job_live (
-                    id, queue, task, priority, max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds,
-                    created_at, updated_at, run_at, ready_at, expires_at, tags, metadata, payload)
-                values (
-                    enqueue_many.id, enqueue_many.queue, enqueue_many.tasks[1],
-                    coalesce(esteira.priority_number(enqueue_many.priorities[1]), declared.priority, 1),
-                    enqueue_many.max_attempts[1], extract(epoch from enqueue_many.retry_firsts[1]),
-                    extract(epoch from enqueue_many.retry_maxes[1]), extract(epoch from enqueue_many.timeouts[1]),
-                    moment, moment, due, due, enqueue_many.expires_ats[1],
-                    case when enqueue_many.tags[1] is null then '{}'
-                         else array(select jsonb_array_elements_text(enqueue_many.tags[1])) end,
-                    coalesce(enqueue_many.metadata[1], '{}'), coalesce(enqueue_many.payloads[1], '{}'));
-                return next;
-                return;
-            end if;
-        elsif not exists (select from esteira.task where name = any (enqueue_many.tasks) and unique_fields is not null) then
-            return query
-            select new.id, new.queue, 'enqueued'
-            from esteira.insert_jobs(
-                null, enqueue_many.tasks, enqueue_many.payloads, enqueue_many.queues, enqueue_many.priorities, enqueue_many.delays,
-                enqueue_many.run_ats, enqueue_many.max_attempts, enqueue_many.retry_firsts, enqueue_many.retry_maxes,
-                enqueue_many.timeouts, enqueue_many.metadata, enqueue_many.tags, enqueue_many.expires_ats, null, moment) as new;
-            return;
-        end if;
+    if enqueue_many.unique_keys is null and enqueue_many.idempotency_keys is null
+        and not exists (select from esteira.task where name = any (enqueue_many.tasks) and unique_fields is not null)
+    then
+        return query
+        select new.id, new.queue, 'enqueued'
+        from esteira.insert_jobs(
+            null, enqueue_many.tasks, enqueue_many.payloads, enqueue_many.queues, enqueue_many.priorities, enqueue_many.delays,
+            enqueue_many.run_ats, enqueue_many.max_attempts, enqueue_many.retry_firsts, enqueue_many.retry_maxes,
+            enqueue_many.timeouts, enqueue_many.metadata, enqueue_many.tags, enqueue_many.expires_ats, null, moment) as new;
+        return;
     end if;
     return query
     select *
@@ -1295,6 +1272,75 @@ end
 $$;
 comment on function esteira.enqueue_many is
 'Enqueues a job for each element of tasks, in the caller''s transaction, and returns for each, in that order, its id, its queue (null where there is nothing new in it) and the outcome: enqueued; existing, replaced (a live job has the unique key); replayed (the idempotency key was used for the same within 24 h). Two outcomes are refusals, and the id that of the job in the way: unique_conflict, idempotency_mismatch; with atomic they raise ES003 and ES006 instead. Raises ES004 (a value makes no sense), ES007 (another transaction is about to enqueue the same key). Wakes nobody: call notify_workers after the commit, or let the workers'' poll find them within a second.';
+
+-- As insert_jobs does for many, without its arrays: they and a join were a third of what one job costs the server.
+create function esteira.enqueue_one(
+    task            text,
+    payload         jsonb default null,
+    inout queue     text default null,
+    priority        text default null,
+    delay           interval default null,
+    run_at          timestamptz default null,
+    max_attempts    integer default null,
+    retry_first     interval default null,
+    retry_max       interval default null,
+    timeout         interval default null,
+    metadata        jsonb default null,
+    tags            jsonb default null,
+    expires_at      timestamptz default null,
+    unique_key      text default null,
+    on_conflict     text default null,
+    idempotency_key text default null,
+    atomic          boolean default true,
+    out id          uuid,
+    out outcome     text
+)
+language plpgsql
+security definer
+set search_path = pg_catalog, esteira, pg_temp
+as $$
+#variable_conflict use_variable
+declare
+    moment timestamptz := esteira.now();
+    level smallint := esteira.priority_number(priority);
+    declared record;
+    due timestamptz;
+begin
+    select t.queue, t.priority, t.unique_fields into declared from esteira.task as t where t.name = task;
+    if not found then
+        -- Of one that a worker has declared, the name was checked then.
+        perform esteira.check_name(task);
+    end if;
+    if coalesce(unique_key, idempotency_key, on_conflict) is not null or declared.unique_fields is not null then
+        -- As one of many: they take a longer way.
+        select many.queue, many.id, many.outcome into queue, id, outcome
+        from esteira.enqueue_many(
+            array[task], array[payload], array[queue], array[priority], array[delay], array[run_at], array[max_attempts],
+            array[retry_first], array[retry_max], array[timeout], array[metadata], array[tags], array[expires_at],
+            case when unique_key is not null then array[unique_key] end, array[on_conflict],
+            case when idempotency_key is not null then array[idempotency_key] end, atomic) as many;
+        return;
+    end if;
+    if queue is not null then
+        perform esteira.check_name(queue);
+    end if;
+    due := greatest(run_at, moment + delay, moment);
+    queue := coalesce(queue, declared.queue, 'default');
+    id := esteira.uuid7();
+    outcome := 'enqueued';
+    insert into esteira.job_live (
+        id, queue, task, priority, max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds,
+        created_at, updated_at, run_at, ready_at, expires_at, tags, metadata, payload)
+    values (
+        id, queue, task, coalesce(level, declared.priority, 1),
+        max_attempts, extract(epoch from retry_first), extract(epoch from retry_max), extract(epoch from timeout),
+        moment, moment, due, due, expires_at,
+        case when tags is null then '{}' else array(select jsonb_array_elements_text(tags)) end,
+        coalesce(metadata, '{}'), coalesce(payload, '{}'));
+end
+$$;
+comment on function esteira.enqueue_one is
+'Enqueues one job, with the arguments, answers and errors of enqueue_many, and in less time than that takes for one. Wakes nobody, either.';
 
 create function esteira.enqueue(
     task            text,
@@ -1324,11 +1370,9 @@ declare
     new record;
 begin
     select * into new
-    from esteira.enqueue_many(
-        array[task], array[payload], array[queue], array[priority], array[delay], array[run_at], array[max_attempts],
-        array[retry_first], array[retry_max], array[timeout], array[metadata], array[to_jsonb(tags)], array[expires_at],
-        case when unique_key is not null then array[unique_key] end, array[on_conflict],
-        case when idempotency_key is not null then array[idempotency_key] end);
+    from esteira.enqueue_one(
+        task, payload, queue, priority, delay, run_at, max_attempts, retry_first, retry_max, timeout, metadata, to_jsonb(tags),
+        expires_at, unique_key, on_conflict, idempotency_key);
     if notify and new.queue is not null then
         perform esteira.notify_workers(array[new.queue]);
     end if;
@@ -1418,7 +1462,7 @@ begin
         started_at = moment, updated_at = moment
     where job.ctid = any (array(select ready.ctid from ready))
     returning job.id, job.queue::text, job.task::text, job.priority::smallint, job.ready_at::timestamptz, job.payload, job.attempt,
-              job.failures, job.crashes, job.timeout_seconds::double precision, job.started_at;
+              job.failures::integer, job.crashes::integer, job.timeout_seconds::double precision, job.started_at;
     if not found then
         return query select null::uuid, null::text, null::text, null::smallint, null::timestamptz, null::jsonb, null::integer,
                             null::integer, null::integer, null::double precision, moment;
@@ -1669,9 +1713,7 @@ declare
     job esteira.job;
     key text;
 begin
-    if edit.queue collate "C" !~ '^[[:alnum:]_][[:alnum:]_.:/-]{0,99}$' then
-        raise exception '"%" is no name: use 1 to 100 letters, digits, and _ . : / -', edit.queue using errcode = 'ES004';
-    end if;
+    perform esteira.check_name(edit.queue);
     -- It may be on its way from one partition to another: then it is not found, but still there.
     loop
         select * into job from esteira.job as seen where seen.id = edit.id for no key update;

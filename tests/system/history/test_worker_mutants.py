@@ -19,7 +19,7 @@ import pytest
 from esteira import Client
 from esteira.database import Database, fetch_with
 from esteira.history import Effects, Ledger, Report, check
-from esteira.new_job import ENQUEUE, Enqueued, columns
+from esteira.new_job import Enqueued, enqueue_statement
 from tests.system.conftest import StartWorker
 from tests.system.history.clients import NUMBERS, Clients, Person
 from tests.system.history.conftest import LEASE
@@ -159,7 +159,8 @@ async def test_a_client_that_answers_before_the_commit_loses_jobs(
         connection = await self.database.connect()
         await connection.execute("begin")
         uncommitted.append(connection)
-        return await fetch_with(connection, ENQUEUE, *columns(jobs), atomic)
+        statement, values = enqueue_statement(jobs, atomic=atomic)
+        return await fetch_with(connection, statement, *values)
 
     monkeypatch.setattr(Client, "_enqueue", answer_first)
     await Person(clients, "somebody", Random(1)).quick_job()

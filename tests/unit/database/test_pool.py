@@ -42,6 +42,23 @@ async def test_connections_that_were_ended_are_made_anew(database: Database, bel
         assert await database.fetchval("select 1", patience=5) == 1
 
 
+async def test_two_statements_at_a_time_wait_for_the_pool_no_more_than_one_does(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def both() -> None:
+        await asyncio.gather(database.fetch("select 1"), database.fetch("select 1"))
+
+    await both()
+    asked = []
+    acquire = asyncpg.pool.Pool.acquire
+    monkeypatch.setattr(asyncpg.pool.Pool, "acquire", lambda *args, **given: asked.append(1) or acquire(*args, **given))
+    for _ in range(3):
+        await both()
+    assert asked == []
+    await asyncio.gather(both(), both())
+    assert asked == [1, 1]
+
+
 async def test_a_statement_whose_connection_ended_is_sent_again_if_it_may(database: Database, belt: Belt) -> None:
     belt.connection.execute("create table ran (times int); insert into ran values (0)")
     belt.connection.execute("begin; lock table ran")
