@@ -243,13 +243,13 @@ class Client(Operations):
         rows: Sequence[Row]
         if not jobs:
             return []
-        statement, values = enqueue_statement(jobs, atomic=atomic)
+        statement, values = enqueue_statement(jobs, atomic=atomic, notify=db is None and self._notifier.is_quiet)
         without_key = [job for job in jobs if job.on_conflict and job.unique_key is None]
         if without_key:
             await self._check_conflicts(without_key, db)
         if db is None:
             rows = await self.database.fetch(statement, *values)
-            self._notifier.notify({row["queue"] for row in rows} - {None})
+            self._notifier.notify({row["queue"] for row in rows} - {None}, notified=rows[0]["notified"])
         else:
             rows = await fetch_with(db, statement, *values)
             # In the caller's own transaction a notification goes out with the commit.

@@ -21,13 +21,13 @@ Outcome = Literal["enqueued", "existing", "replaced", "replayed", "unique_confli
 # JSON goes as text: the caller's connection may have a codec of its own for jsonb. Types are said, since drivers send
 # them differently, or (for a column of nulls) not at all.
 _ENQUEUE_ONE = """
-select id, queue, outcome from esteira.enqueue_one(
+select id, queue, outcome, notified from esteira.enqueue_one(
     $1::text, $2::text::jsonb, $3::text, $4::text, $5::interval, $6::timestamptz, $7::integer, $8::interval,
     $9::interval, $10::interval, $11::text::jsonb, $12::text::jsonb, $13::timestamptz, $14::text,
-    $15::text, $16::text, $17::boolean)
+    $15::text, $16::text, $17::boolean, $18::boolean)
 """
 _ENQUEUE_MANY = """
-select id, queue, outcome from esteira.enqueue_many(
+select id, queue, outcome, false as notified from esteira.enqueue_many(
     $1::text[], $2::text[]::jsonb[], $3::text[], $4::text[], $5::interval[], $6::timestamptz[], $7::integer[],
     $8::interval[], $9::interval[], $10::interval[], $11::text[]::jsonb[], $12::text[]::jsonb[], $13::timestamptz[],
     $14::text[], $15::text[], $16::text[], $17::boolean)
@@ -141,16 +141,17 @@ def too_late(
     return None
 
 
-def enqueue_statement(jobs: Sequence[NewJob], *, atomic: bool) -> tuple[str, Sequence[Any]]:
+def enqueue_statement(jobs: Sequence[NewJob], *, atomic: bool, notify: bool = False) -> tuple[str, Sequence[Any]]:
     """Return the statement that enqueues these jobs, one at least, and its parameters.
 
+    notify: one job may tell the workers as it commits; the row says whether it did. Many never do.
     Raises InvalidInput for what has no JSON form or is no NewJob.
     """
     for job in jobs:
         if not isinstance(job, NewJob):
             raise InvalidInput(f"{job!r:.100} is no job: give NewJob(…), or what a task's new_job(…) returns")
     if len(jobs) == 1:
-        return _ENQUEUE_ONE, (*_values(jobs[0]), atomic)
+        return _ENQUEUE_ONE, (*_values(jobs[0]), atomic, notify)
     columns = zip(*map(_values, jobs), strict=True)
     # An array of nulls would cost driver and database something; and jobs without keys take a shorter way.
     arrays = [None if column.count(None) == len(jobs) else column for column in columns]

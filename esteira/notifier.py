@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable
 
 import structlog
@@ -13,10 +14,24 @@ from esteira.new_job import NOTIFY
 
 # At 500 jobs a second a job waits for half of it: 6.5 ms with ten, 2.2 with two; it costs a producer a fortieth.
 PAUSE_SECONDS = 0.002
+# Commits that notify take turns, so those of a busy producer do not: 16 clients without a pause enqueued 3,200 jobs a
+# second instead of 4,600 where all did and a flush took 2 ms.
+QUIET_SECONDS = 0.01
 log = structlog.get_logger()
 
 
-class Notifier:
+class _Quiet:
+    """Know whether jobs are few. Then each tells the workers of itself as it commits, which saves a round trip."""
+
+    _noted_at = -QUIET_SECONDS
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing new was noted within the last 10 ms."""
+        return time.monotonic() - self._noted_at >= QUIET_SECONDS
+
+
+class Notifier(_Quiet):
     """Send one notification a queue at once, then at most one per 2 ms, and always a trailing one.
 
     A notification is a hint: workers poll every second anyway, so one that cannot be sent is logged and forgotten.
@@ -27,8 +42,11 @@ class Notifier:
         self._queues: set[str] = set()
         self._sending: asyncio.Task[None] | None = None
 
-    def notify(self, queues: Iterable[str]) -> None:
-        """Note that these queues have something new; returns at once."""
+    def notify(self, queues: Iterable[str], *, notified: bool = False) -> None:
+        """Note that these queues have something new, of which the workers may have heard; returns at once."""
+        self._noted_at = time.monotonic()
+        if notified:
+            return
         self._queues.update(queues)
         if self._queues and (self._sending is None or self._sending.done()):
             self._sending = asyncio.create_task(self._send())
@@ -48,16 +66,17 @@ class Notifier:
             await asyncio.sleep(PAUSE_SECONDS)
 
 
-class SyncNotifier:
+class SyncNotifier(_Quiet):
     """Send a notification after each commit: a caller that blocks has none to gather."""
 
     def __init__(self, database: SyncDatabase) -> None:
         self._database = database
 
-    def notify(self, queues: Iterable[str]) -> None:
-        """Tell that these queues have something new."""
+    def notify(self, queues: Iterable[str], *, notified: bool = False) -> None:
+        """Tell that these queues have something new, unless the workers have heard."""
+        self._noted_at = time.monotonic()
         told = set(queues)
-        if not told:
+        if notified or not told:
             return
         try:
             self._database.fetch(NOTIFY, told)

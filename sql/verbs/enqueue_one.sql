@@ -17,8 +17,10 @@ create function esteira.enqueue_one(
     on_conflict     text default null,
     idempotency_key text default null,
     atomic          boolean default true,
+    notify          boolean default false,
     out id          uuid,
-    out outcome     text
+    out outcome     text,
+    out notified    boolean
 )
 language plpgsql
 security definer
@@ -44,25 +46,32 @@ begin
             array[retry_first], array[retry_max], array[timeout], array[metadata], array[tags], array[expires_at],
             case when unique_key is not null then array[unique_key] end, array[on_conflict],
             case when idempotency_key is not null then array[idempotency_key] end, atomic) as many;
-        return;
+    else
+        if queue is not null then
+            perform esteira.check_name(queue);
+        end if;
+        due := greatest(run_at, moment + delay, moment);
+        queue := coalesce(queue, declared.queue, 'default');
+        id := esteira.uuid7();
+        outcome := 'enqueued';
+        insert into esteira.job_live (
+            id, queue, task, priority, max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds,
+            created_at, updated_at, run_at, ready_at, expires_at, tags, metadata, payload)
+        values (
+            id, queue, task, coalesce(level, declared.priority, 1),
+            max_attempts, extract(epoch from retry_first), extract(epoch from retry_max), extract(epoch from timeout),
+            moment, moment, due, due, expires_at,
+            case when tags is null then '{}' else array(select jsonb_array_elements_text(tags)) end,
+            coalesce(metadata, '{}'), coalesce(payload, '{}'));
     end if;
-    if queue is not null then
-        perform esteira.check_name(queue);
+    -- Commits that notify queue up behind one lock, each until it is on the disk: here never more than one at a time does. Nor is a
+    -- job refused because nobody reads his notifications and they fill their place.
+    notified := notify and queue is not null and pg_notification_queue_usage() < 0.5
+                and pg_try_advisory_xact_lock(hashtext('esteira.notify'));
+    if notified then
+        perform esteira.notify_workers(array[queue]);
     end if;
-    due := greatest(run_at, moment + delay, moment);
-    queue := coalesce(queue, declared.queue, 'default');
-    id := esteira.uuid7();
-    outcome := 'enqueued';
-    insert into esteira.job_live (
-        id, queue, task, priority, max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds,
-        created_at, updated_at, run_at, ready_at, expires_at, tags, metadata, payload)
-    values (
-        id, queue, task, coalesce(level, declared.priority, 1),
-        max_attempts, extract(epoch from retry_first), extract(epoch from retry_max), extract(epoch from timeout),
-        moment, moment, due, due, expires_at,
-        case when tags is null then '{}' else array(select jsonb_array_elements_text(tags)) end,
-        coalesce(metadata, '{}'), coalesce(payload, '{}'));
 end
 $$;
 comment on function esteira.enqueue_one is
-'Enqueues one job, with the arguments, answers and errors of enqueue_many, and in less time than that takes for one. Wakes nobody, either.';
+'Enqueues one job, with the arguments, answers and errors of enqueue_many, and in less time than that takes for one. With notify it wakes the workers as it commits, unless another transaction is doing that: call notify_workers after the commit where notified is not true, or let the workers'' poll find the job within a second.';

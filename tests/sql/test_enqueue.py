@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -129,6 +130,22 @@ async def test_enqueue_wakes_listeners_once_per_queue_and_not_when_told_not_to(q
     await queue.call("notify_workers", ["end", "end"])
     await other.connection.fetchval("select 1")
     assert heard == ["loud", "end"]
+    await other.connection.reset(timeout=5)
+
+
+async def test_one_commit_at_a_time_wakes_listeners_and_the_others_say_so(queue: Any, other: Any) -> None:
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    await other.connection.add_listener("esteira", lambda *hint: heard.put_nowait(hint[3]))
+    one = "select notified from esteira.enqueue_one('t', queue => $1, unique_key => $2, notify => $3)"
+    async with queue.connection.transaction():
+        assert await queue.connection.fetchval(one, "mail", "k", True)
+        assert not await other.connection.fetchval(one, "fax", None, True)
+        assert heard.empty()
+    assert await heard.get() == "mail"
+    assert not await other.connection.fetchval(one, "mail", "k", True), "there is nothing new in it"
+    assert not await other.connection.fetchval(one, "mail", None, False)
+    assert await other.connection.fetchval(one, "fax", None, True)
+    assert await heard.get() == "fax"
     await other.connection.reset(timeout=5)
 
 

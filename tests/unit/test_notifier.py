@@ -4,8 +4,10 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from esteira.database import Database
-from esteira.notifier import PAUSE_SECONDS, Notifier
+import pytest
+
+from esteira.database import Database, SyncDatabase
+from esteira.notifier import PAUSE_SECONDS, QUIET_SECONDS, Notifier, SyncNotifier
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -51,6 +53,32 @@ async def test_a_burst_becomes_one_at_once_and_one_after_it(database_url: str) -
     (first, queues), (second, trailing) = database.sent
     assert (queues, trailing) == ({"a"}, {"b", "c"})
     assert second - first >= PAUSE_SECONDS
+    await database.close()
+
+
+async def test_it_is_quiet_until_something_is_noted_and_again_after_a_while(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("esteira.notifier.time.monotonic", lambda: now)
+    database, sync_database = Database(database_url), SyncDatabase(database_url)
+    for notifier in (Notifier(database), SyncNotifier(sync_database)):
+        assert notifier.is_quiet
+        notifier.notify([], notified=True)
+        assert not notifier.is_quiet
+        now += 2 * QUIET_SECONDS
+        assert notifier.is_quiet
+    await database.close()
+    sync_database.close()
+
+
+async def test_what_the_workers_have_heard_of_is_not_sent(database_url: str) -> None:
+    database = Watched(database_url)
+    notifier = Notifier(database)
+    notifier.notify(["a"], notified=True)
+    notifier.notify(["b"])
+    await notifier.close()
+    assert [queues for _, queues in database.sent] == [{"b"}]
     await database.close()
 
 
