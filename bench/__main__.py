@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         scenarios = {name: one for name, one in scenarios.items() if not one.long}
     if set(systems) - {"esteira", "raw"}:
         peers.install()
+    if options.json and not options.json.parent.is_dir():
+        sys.exit(f"there is no folder {options.json.parent}")
     # Whoever ends us with a signal wants our servers and workers ended as well.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     found: dict[str, Any] = {}

@@ -20,10 +20,10 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from bench import redis_server
+from bench import redis_server, registry
 from bench.measured import OURS, as_json
 from bench.run import Outcome
-from bench.scale import Scale
+from bench.scale import FULL, Scale
 from bench.servers import SETTINGS
 from bench.system import ROOT
 
@@ -139,6 +139,7 @@ def markdown(found: Mapping[str, Any]) -> str:
         *_markdown_table(["", *names], figures),
         "",
         f"In brackets: how many times better {OURS} is than that system, the median over rounds that ran side by side.",
+        "It is no quotient of the two medians; where the two say different things, rounds scattered too much to tell.",
         "",
         *_markdown_table(["system", "version", "settings"], systems),
     ]
@@ -154,6 +155,14 @@ def _markdown_table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[
 
 def _absence(one: Mapping[str, str]) -> str:
     return f"{one['system']}, {one['scenario']}: {' '.join(one['why'].split())}"
+
+
+def left_out(found: Mapping[str, Any]) -> list[str]:
+    """Return the scenarios and systems of a whole run of this size that this one has not tried."""
+    tried = {one["scenario"] for one in (*found["figures"], *found["missing"])}
+    known = {one["system"] for one in (*found["figures"], *found["missing"])}
+    whole = {name for name, one in registry.scenarios().items() if found["scale"] == FULL.name or not one.long}
+    return sorted(whole - tried) + sorted({one.name for one in registry.systems().values()} - known)
 
 
 def write_docs(found: Mapping[str, Any], page: Path = PAGE) -> None:
@@ -175,10 +184,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__)
     parser.add_argument("files", metavar="FILE", type=Path, nargs="+", help="what `python -m bench --json FILE` wrote")
     parser.add_argument("--docs", action="store_true", help="write table and plots into docs/performance.md")
+    parser.add_argument("--incomplete", action="store_true", help="also where scenarios or systems are missing")
     options = parser.parse_args(arguments)
+    if absent := [str(file) for file in options.files if not file.is_file()]:
+        parser.error(f"there is no {', '.join(absent)}")
     found = together([json.loads(file.read_text()) for file in options.files])
     show(found)
     if options.docs:
+        if not options.incomplete and (lacking := left_out(found)):
+            parser.error(
+                f"not written, for lack of {', '.join(lacking)}: name their files as well, or say --incomplete"
+            )
         write_docs(found)
 
 

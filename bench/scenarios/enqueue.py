@@ -1,4 +1,4 @@
-"""Enqueue one by one, each durable before the next, and a thousand a call, from one connection; nobody works."""
+"""Enqueue one by one, each durable before the next, and a thousand a call, by one client; nobody works."""
 
 from __future__ import annotations
 

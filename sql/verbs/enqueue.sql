@@ -36,4 +36,4 @@ begin
 end
 $$;
 comment on function esteira.enqueue is
-'Enqueues a job in the caller''s transaction and returns its id: select esteira.enqueue(''billing.fulfil'', ''{"id": 1}'', delay => ''5 min''). With a unique_key that a live job of the task has, on_conflict says what happens: return (that job''s id, the default), replace, reject (raises ES003). The same idempotency_key within 24 h returns the same job. Where many clients commit many jobs at once, say notify => false: a commit that notifies takes a lock of the whole database.';
+'Enqueues a job in the caller''s transaction and returns its id: select esteira.enqueue(''billing.fulfil'', ''{"id": 1}'', delay => ''5 min''). With a unique_key that a live job of the task has, on_conflict says what happens: return (that job''s id, the default), replace, reject (raises ES003). The same idempotency_key within 24 h returns the same job. Where many clients commit many jobs at once, say notify => false, and call notify_workers after the commit: a commit that notifies takes a lock of the whole server.';

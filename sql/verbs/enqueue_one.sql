@@ -1,5 +1,6 @@
 -- As insert_jobs does for many, without its arrays: they and a join were a third of what one job costs the server.
 create function esteira.enqueue_one(
+    out id          uuid,
     task            text,
     payload         jsonb default null,
     inout queue     text default null,
@@ -18,7 +19,6 @@ create function esteira.enqueue_one(
     idempotency_key text default null,
     atomic          boolean default true,
     notify          boolean default false,
-    out id          uuid,
     out outcome     text,
     out notified    boolean
 )
@@ -64,14 +64,12 @@ begin
             case when tags is null then '{}' else array(select jsonb_array_elements_text(tags)) end,
             coalesce(metadata, '{}'), coalesce(payload, '{}'));
     end if;
-    -- Commits that notify queue up behind one lock, each until it is on the disk: here never more than one at a time does. Nor is a
-    -- job refused because nobody reads his notifications and they fill their place.
-    notified := notify and queue is not null and pg_notification_queue_usage() < 0.5
-                and pg_try_advisory_xact_lock(hashtext('esteira.notify'));
+    -- Commits that notify queue up behind one lock, each until it is on the disk: of those that come this way, one at a time does.
+    notified := notify and queue is not null and pg_try_advisory_xact_lock(hashtext('esteira.notify'));
     if notified then
         perform esteira.notify_workers(array[queue]);
     end if;
 end
 $$;
 comment on function esteira.enqueue_one is
-'Enqueues one job, with the arguments, answers and errors of enqueue_many, and in less time than that takes for one. With notify it wakes the workers as it commits, unless another transaction is doing that: call notify_workers after the commit where notified is not true, or let the workers'' poll find the job within a second.';
+'Enqueues one job, with the arguments, outcomes and errors of enqueue_many (tags: a JSON array of strings), and in less time than that takes for one. With notify the commit wakes the workers, unless another transaction that is under way does so. Where queue is not null and notified is not true, call notify_workers after the commit, or let the workers'' poll find the job within a second.';

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,26 @@ def test_the_page_gets_the_table_between_its_marks_and_keeps_the_rest(found: dic
     assert (tmp_path / "performance-short-drain-one-process.svg").read_text().startswith("<?xml")
     report.write_docs(found, page)
     assert page.read_text() == text
+
+
+def test_a_run_of_a_part_does_not_replace_a_whole_one_unless_told_to(
+    found: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written: list[Any] = []
+    monkeypatch.setattr(report, "write_docs", written.append)
+    file = tmp_path / "some.json"
+    file.write_text(json.dumps(found))
+    with pytest.raises(SystemExit):
+        report.main([str(file), "--docs"])
+    assert "enqueue" in (told := capsys.readouterr().err)
+    assert "pg-boss" in told
+    assert "recovery" not in told, "no short run has that"
+    assert written == []
+    report.main([str(file), "--docs", "--incomplete"])
+    assert written == [report.together([found])]
+    with pytest.raises(SystemExit):
+        report.main([str(tmp_path / "none.json")])
+    assert "there is no" in capsys.readouterr().err
 
 
 def test_a_page_without_marks_is_refused(found: dict[str, Any], tmp_path: Path) -> None:
