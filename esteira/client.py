@@ -243,7 +243,8 @@ class Client(Operations):
         rows: Sequence[Row]
         if not jobs:
             return []
-        statement, values = enqueue_statement(jobs, atomic=atomic, notify=db is None and self._notifier.is_quiet)
+        notify = db is None and self._notifier.first_in_a_while()
+        statement, values = enqueue_statement(jobs, atomic=atomic, notify=notify)
         without_key = [job for job in jobs if job.on_conflict and job.unique_key is None]
         if without_key:
             await self._check_conflicts(without_key, db)

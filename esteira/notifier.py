@@ -20,18 +20,18 @@ QUIET_SECONDS = 0.01
 log = structlog.get_logger()
 
 
-class _Quiet:
+class _Pace:
     """Know whether jobs are few. Then each tells the workers of itself as it commits, which saves a round trip."""
 
-    _noted_at = -QUIET_SECONDS
+    _last = float("-inf")
 
-    @property
-    def is_quiet(self) -> bool:
-        """Whether nothing new was noted within the last 10 ms."""
-        return time.monotonic() - self._noted_at >= QUIET_SECONDS
+    def first_in_a_while(self) -> bool:
+        """Tell whether for 10 ms nobody asked this or had something to tell: of many jobs at once, one is the first."""
+        before, self._last = self._last, time.monotonic()
+        return self._last - before >= QUIET_SECONDS
 
 
-class Notifier(_Quiet):
+class Notifier(_Pace):
     """Send one notification a queue at once, then at most one per 2 ms, and always a trailing one.
 
     A notification is a hint: workers poll every second anyway, so one that cannot be sent is logged and forgotten.
@@ -44,7 +44,7 @@ class Notifier(_Quiet):
 
     def notify(self, queues: Iterable[str], *, notified: bool = False) -> None:
         """Note that these queues have something new, of which the workers may have heard; returns at once."""
-        self._noted_at = time.monotonic()
+        self._last = time.monotonic()
         if notified:
             return
         self._queues.update(queues)
@@ -66,7 +66,7 @@ class Notifier(_Quiet):
             await asyncio.sleep(PAUSE_SECONDS)
 
 
-class SyncNotifier(_Quiet):
+class SyncNotifier(_Pace):
     """Send a notification after each commit: a caller that blocks has none to gather."""
 
     def __init__(self, database: SyncDatabase) -> None:
@@ -74,7 +74,7 @@ class SyncNotifier(_Quiet):
 
     def notify(self, queues: Iterable[str], *, notified: bool = False) -> None:
         """Tell that these queues have something new, unless the workers have heard."""
-        self._noted_at = time.monotonic()
+        self._last = time.monotonic()
         told = set(queues)
         if notified or not told:
             return

@@ -249,7 +249,8 @@ class SyncClient(SyncOperations):
         rows: Sequence[Row]
         if not jobs:
             return []
-        statement, values = enqueue_statement(jobs, atomic=atomic, notify=db is None and self._notifier.is_quiet)
+        notify = db is None and self._notifier.first_in_a_while()
+        statement, values = enqueue_statement(jobs, atomic=atomic, notify=notify)
         without_key = [job for job in jobs if job.on_conflict and job.unique_key is None]
         if without_key:
             self._check_conflicts(without_key, db)

@@ -30,8 +30,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Executor = Literal["async", "thread", "process"]
 Payload = BaseModel | Mapping[str, Any] | None
-# The database has the last word: which letters and digits a name may hold depends on its locale.
-_NAME = re.compile(r"\w[\w.:/-]{0,99}")
+# As esteira.check_name has it.
+_NAME = re.compile(r"\w[\w.:/-]{0,99}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -158,4 +158,4 @@ def _is_count(value: object) -> bool:
 def check_name(name: str) -> None:
     """Raise ConfigurationError for what cannot name a task or a queue."""
     if not _NAME.fullmatch(name):
-        raise ConfigurationError(f'"{name}" is no name: use 1 to 100 letters, digits, and _ . : / -')
+        raise ConfigurationError(f'"{name}" is no name: use 1 to 100 letters of ASCII, digits, and _ . : / -')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +69,7 @@ class Database:
         self._opening = asyncio.Lock()
         # Lent by the pool and kept for the next statements. Nobody waits for the pool while there is one.
         self._kept: list[PooledConnection] = []
+        self._failovers = 0
         self._waiting = 0
 
     async def close(self) -> None:
@@ -79,7 +80,8 @@ class Database:
             return
         try:
             async with asyncio.timeout(5):
-                await _release(pool, kept)
+                for connection in kept:
+                    await pool.release(connection)
                 await pool.close()
         except TimeoutError:
             pool.terminate()
@@ -150,6 +152,7 @@ class Database:
 
     async def _fetch(self, statement: str, parameters: Sequence[object]) -> list[Record]:
         pool = await self._open()
+        failovers = self._failovers
         connection = await self._take(pool)
         try:
             rows = await connection.fetch(statement, *parameters, timeout=DEADLINE_SECONDS)
@@ -164,7 +167,7 @@ class Database:
             with suppress(TimeoutError):
                 await pool.release(connection, timeout=_CANCEL_SECONDS)
             raise
-        if not self._keep(pool, connection):
+        if failovers != self._failovers or not self._keep(pool, connection):
             await pool.release(connection)
         return rows
 
@@ -191,9 +194,12 @@ class Database:
     async def _leave_read_only(self, pool: Pool, error: BaseException) -> None:
         """Use no connection again where one met a server that no longer takes writes: look for another server."""
         if is_read_only(error):
+            self._failovers += 1
             await pool.expire_connections()
-            kept, self._kept = self._kept, []
-            await _release(pool, kept)
+            while self._kept:
+                # At once: whoever is cancelled while it gives them back would leave the rest to nobody.
+                if _lives(kept := self._kept.pop()):
+                    kept.terminate()
 
     async def _open(self) -> Pool:
         loop = asyncio.get_running_loop()
@@ -265,11 +271,6 @@ def _lives(connection: PooledConnection) -> bool:
     except asyncpg.InterfaceError:
         # The pool took it back when it was lost.
         return False
-
-
-async def _release(pool: Pool, connections: Iterable[PooledConnection]) -> None:
-    for connection in connections:
-        await pool.release(connection)
 
 
 async def _give_back(pool: Pool, connection: PooledConnection) -> None:

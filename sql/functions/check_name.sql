@@ -3,7 +3,7 @@ language plpgsql immutable strict parallel safe
 as $$
 begin
     if name collate "C" !~ '^[[:alnum:]_][[:alnum:]_.:/-]{0,99}$' then
-        raise exception '"%" is no name: use 1 to 100 letters, digits, and _ . : / -', name using errcode = 'ES004';
+        raise exception '"%" is no name: use 1 to 100 letters of ASCII, digits, and _ . : / -', name using errcode = 'ES004';
     end if;
 end
 $$;

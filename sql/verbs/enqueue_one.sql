@@ -29,7 +29,7 @@ as $$
 #variable_conflict use_variable
 declare
     moment timestamptz := esteira.now();
-    level smallint := esteira.priority_number(priority);
+    level smallint;
     declared record;
     due timestamptz;
 begin
@@ -50,6 +50,7 @@ begin
         if queue is not null then
             perform esteira.check_name(queue);
         end if;
+        level := esteira.priority_number(priority);
         due := greatest(run_at, moment + delay, moment);
         queue := coalesce(queue, declared.queue, 'default');
         id := esteira.uuid7();
@@ -65,7 +66,7 @@ begin
             coalesce(metadata, '{}'), coalesce(payload, '{}'));
     end if;
     -- Commits that notify queue up behind one lock, each until it is on the disk: of those that come this way, one at a time does.
-    notified := notify and queue is not null and pg_try_advisory_xact_lock(hashtext('esteira.notify'));
+    notified := coalesce(notify, false) and queue is not null and pg_try_advisory_xact_lock(hashtext('esteira.notify'));
     if notified then
         perform esteira.notify_workers(array[queue]);
     end if;

@@ -9,6 +9,9 @@ as $$
 declare
     moment timestamptz := esteira.now();
 begin
+    perform esteira.check_name(declared ->> 'name'), esteira.check_name(declared ->> 'queue')
+    from jsonb_array_elements(register.tasks) as declared;
+
     insert into esteira.task as task (
         name, version, queue, priority, max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds,
         executor, steps, payload_schema, unique_fields, unique_on_conflict, declared_at)
@@ -42,4 +45,4 @@ begin
 end
 $$;
 comment on function esteira.register is
-'A worker introduces itself and declares its tasks: [{name, version, queue, priority, max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds, executor, steps, payload_schema, unique_fields, unique_on_conflict}]. From here on its heartbeat keeps its lease.';
+'A worker introduces itself and declares its tasks: [{name, version, queue, priority, max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds, executor, steps, payload_schema, unique_fields, unique_on_conflict}]. From here on its heartbeat keeps its lease. Raises ES004 for what is no name.';

@@ -101,7 +101,7 @@ async def test_an_unknown_priority_is_refused_with_the_known_ones(queue: Any) ->
 async def test_tasks_and_queues_need_proper_names(queue: Any) -> None:
     for name in ("", " ", "-x", "a b", "a" * 101, "a;drop", "a\n"):
         for named in ({"task": name}, {"queue": name}):
-            with pytest.raises(asyncpg.PostgresError, match="letters, digits") as refused:
+            with pytest.raises(asyncpg.PostgresError, match="letters of ASCII, digits") as refused:
                 await queue.enqueue(**named)
             assert refused.value.sqlstate == "ES004", named
 

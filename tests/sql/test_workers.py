@@ -46,6 +46,13 @@ async def test_a_worker_introduces_itself_with_its_tasks_and_queues(queue: Any) 
     assert [row[0] for row in await queue.connection.fetch("select name from esteira.queue")] == ["billing"]
 
 
+async def test_a_worker_cannot_declare_what_could_not_be_enqueued(queue: Any) -> None:
+    for tasks, options in ((["relatório"], {}), (["t"], {"queue": "a b"})):
+        with pytest.raises(asyncpg.PostgresError, match="is no name") as refused:
+            await queue.register(tasks, **options)
+        assert refused.value.sqlstate == "ES004"
+
+
 async def test_the_newest_declaration_of_a_task_wins(queue: Any, other: Any) -> None:
     await queue.register(version=2, max_attempts=7)
     await other.register(version=1, max_attempts=1)

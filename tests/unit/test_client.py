@@ -27,6 +27,7 @@ from esteira import (
     SyncClient,
     SyncHandle,
 )
+from esteira.database import Database
 from esteira.retry import RetryChange
 
 if TYPE_CHECKING:
@@ -97,6 +98,24 @@ async def test_a_job_is_what_was_asked_for(client: Client) -> None:
 async def test_what_is_not_said_is_as_documented(client: Client) -> None:
     job = await (await client.enqueue("t")).job()
     assert (job.payload, job.queue, job.priority, job.max_attempts) == ({}, "default", "normal", 3)
+
+
+async def test_of_many_jobs_enqueued_at_once_one_tells_of_itself_as_it_commits(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("esteira.notifier.QUIET_SECONDS", 3600)
+    told = []
+    fetch = Database.fetch
+
+    async def watched(database: Database, query: Any, *args: Any, **options: Any) -> Any:
+        rows = await fetch(database, query, *args, **options)
+        told.extend(row["notified"] for row in rows if row.get("notified") is not None)
+        return rows
+
+    monkeypatch.setattr(Database, "fetch", watched)
+    async with Client(database_url) as client:
+        await asyncio.gather(*(client.enqueue("t") for _ in range(50)))
+    assert sorted(told) == [False] * 49 + [True]
 
 
 async def test_many_jobs_keep_their_order(client: Client) -> None:

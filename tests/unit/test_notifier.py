@@ -56,18 +56,20 @@ async def test_a_burst_becomes_one_at_once_and_one_after_it(database_url: str) -
     await database.close()
 
 
-async def test_it_is_quiet_until_something_is_noted_and_again_after_a_while(
+async def test_the_first_in_a_while_is_one_before_which_nothing_was_asked_or_told(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
     monkeypatch.setattr("esteira.notifier.time.monotonic", lambda: now)
     database, sync_database = Database(database_url), SyncDatabase(database_url)
     for notifier in (Notifier(database), SyncNotifier(sync_database)):
-        assert notifier.is_quiet
-        notifier.notify([], notified=True)
-        assert not notifier.is_quiet
+        assert notifier.first_in_a_while()
+        assert not notifier.first_in_a_while()
         now += 2 * QUIET_SECONDS
-        assert notifier.is_quiet
+        notifier.notify([], notified=True)
+        assert not notifier.first_in_a_while()
+        now += 2 * QUIET_SECONDS
+        assert notifier.first_in_a_while()
     await database.close()
     sync_database.close()
 

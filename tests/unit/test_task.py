@@ -125,6 +125,7 @@ class Shop:
         (resize, {"priority": "urgent"}, '"urgent" is none of low, normal, high, critical'),
         (resize, {"queue": "no spaces"}, '"no spaces" is no name'),
         (resize, {"name": "no spaces"}, "is no name"),
+        (resize, {"name": "relatório"}, 'relatório" is no name: use 1 to 100 letters of ASCII, digits'),
         (resize, {"timeout": 0}, "a timeout of 0"),
         (resize, {"timeout": "soon"}, '"soon" is not a duration'),
         (resize, {"steps": ("a", "b", "a")}, "declared twice"),

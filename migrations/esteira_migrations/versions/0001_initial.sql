@@ -119,7 +119,7 @@ language plpgsql immutable strict parallel safe
 as $$
 begin
     if name collate "C" !~ '^[[:alnum:]_][[:alnum:]_.:/-]{0,99}$' then
-        raise exception '"%" is no name: use 1 to 100 letters, digits, and _ . : / -', name using errcode = 'ES004';
+        raise exception '"%" is no name: use 1 to 100 letters of ASCII, digits, and _ . : / -', name using errcode = 'ES004';
     end if;
 end
 $$;
@@ -1142,7 +1142,7 @@ begin
                     -- Seconds instead of times: their text hangs on the session's settings.
                     select * into answer
                     from esteira.remember_key(new.idempotency_key, sha256(convert_to(row(
-                        new.task, new.payload, new.queue, new.priority, extract(epoch from new.delay), extract(epoch from new.run_at),
+                        new.task, coalesce(new.payload, '{}'), new.queue, new.priority, extract(epoch from new.delay), extract(epoch from new.run_at),
                         new.max_attempts, extract(epoch from new.retry_first), extract(epoch from new.retry_max),
                         extract(epoch from new.timeout), new.metadata, new.tags, extract(epoch from new.expires_at),
                         new.unique_key, new.on_conflict)::text, 'UTF8')), new.id, moment);
@@ -1304,7 +1304,7 @@ as $$
 #variable_conflict use_variable
 declare
     moment timestamptz := esteira.now();
-    level smallint := esteira.priority_number(priority);
+    level smallint;
     declared record;
     due timestamptz;
 begin
@@ -1325,6 +1325,7 @@ begin
         if queue is not null then
             perform esteira.check_name(queue);
         end if;
+        level := esteira.priority_number(priority);
         due := greatest(run_at, moment + delay, moment);
         queue := coalesce(queue, declared.queue, 'default');
         id := esteira.uuid7();
@@ -1340,7 +1341,7 @@ begin
             coalesce(metadata, '{}'), coalesce(payload, '{}'));
     end if;
     -- Commits that notify queue up behind one lock, each until it is on the disk: of those that come this way, one at a time does.
-    notified := notify and queue is not null and pg_try_advisory_xact_lock(hashtext('esteira.notify'));
+    notified := coalesce(notify, false) and queue is not null and pg_try_advisory_xact_lock(hashtext('esteira.notify'));
     if notified then
         perform esteira.notify_workers(array[queue]);
     end if;
@@ -2243,6 +2244,9 @@ as $$
 declare
     moment timestamptz := esteira.now();
 begin
+    perform esteira.check_name(declared ->> 'name'), esteira.check_name(declared ->> 'queue')
+    from jsonb_array_elements(register.tasks) as declared;
+
     insert into esteira.task as task (
         name, version, queue, priority, max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds,
         executor, steps, payload_schema, unique_fields, unique_on_conflict, declared_at)
@@ -2276,7 +2280,7 @@ begin
 end
 $$;
 comment on function esteira.register is
-'A worker introduces itself and declares its tasks: [{name, version, queue, priority, max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds, executor, steps, payload_schema, unique_fields, unique_on_conflict}]. From here on its heartbeat keeps its lease.';
+'A worker introduces itself and declares its tasks: [{name, version, queue, priority, max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds, executor, steps, payload_schema, unique_fields, unique_on_conflict}]. From here on its heartbeat keeps its lease. Raises ES004 for what is no name.';
 
 create function esteira.heartbeat(
     worker_id uuid, held_slots integer default 0, stalled_engines integer[] default null, stalled_for interval default null
