@@ -73,10 +73,12 @@ def together(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         sys.exit("the files are runs of different sizes")
     last = {one["scenario"]: number for number, part in enumerate(parts) for one in part["figures"]}
     whole["scenarios"] = {name: title for part in parts for name, title in part["scenarios"].items()}
+    order = ["all", *registry.scenarios()]
     for key in ("figures", "missing"):
-        whole[key] = [
+        kept = [
             one for number, part in enumerate(parts) for one in part[key] if last.get(one["scenario"], number) == number
         ]
+        whole[key] = sorted(kept, key=lambda one: order.index(one["scenario"]))
     return whole
 
 

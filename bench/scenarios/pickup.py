@@ -13,7 +13,7 @@ WARM_UP = 10
 
 async def _round(session: Session, scale: Scale) -> list[Figure]:
     async with session.working() as worker:
-        await session.many(WARM_UP)
+        await session.single(WARM_UP)
         await session.done(scale.patience_seconds, worker)
         called = (await session.paced(scale.pickups, RATE, jitter=0.7))["called"]
         began, _ = await session.done(scale.patience_seconds, worker)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import wraps
@@ -38,6 +39,8 @@ Kind = Literal[
     "fault",  # something was broken on purpose: for a moment nobody is expected to be quick
 ]
 KINDS = frozenset(get_args(Kind))
+# How each line does.
+_BEGIN = re.compile(rb'\{"at":')
 
 
 class Running(Protocol):
@@ -220,13 +223,29 @@ class Line:
 
 
 def read(path: str | os.PathLike[str]) -> Iterator[Line]:
-    """Read a ledger. Raises InvalidInput for a line that is none of a ledger's, ConfigurationError for no such file."""
+    """Read a ledger. Raises InvalidInput for a line that is none of a ledger's, ConfigurationError for no such file.
+
+    Left out is the piece of a line that a process left which was killed while it wrote.
+    """
     try:
         with Path(path).open("rb") as file:
             for place, text in enumerate(file, 1):
-                yield _line(path, place, text)
+                whole = _whole(text)
+                if whole:
+                    yield _line(path, place, whole)
     except OSError as error:
         raise ConfigurationError(f"the ledger {path} cannot be read: {error.strerror}") from None
+
+
+def _whole(text: bytes) -> bytes:
+    """Return the line without a piece before it: a write that ends with its process may end with a page."""
+    if not text.endswith(b"\n"):
+        return b""
+    for begin in (0, *(found.start() for found in _BEGIN.finditer(text, 1))):
+        with suppress(ValueError):
+            orjson.loads(text[begin:])
+            return text[begin:]
+    return text
 
 
 def _line(path: str | os.PathLike[str], place: int, text: bytes) -> Line:

@@ -51,6 +51,7 @@ def test_a_later_part_fills_in_what_an_earlier_one_did_not_get_to(found: dict[st
         "Steady: p50, ms",
     ]
     assert whole["missing"] == []
+    assert list(report.rows(report.together([later, earlier]), [])) == list(report.rows(whole, []))
     assert report.together([later, {**found, "figures": []}])["figures"] == later["figures"]
     with pytest.raises(SystemExit, match="different sizes"):
         report.together([found, {**found, "scale": "full"}])

@@ -53,6 +53,18 @@ def test_what_a_killed_process_has_noted_is_there_and_no_line_is_torn(ledger: Le
         assert {line.attempt for line in lines} >= set(range(last + 1))
 
 
+@pytest.mark.parametrize("piece", [b"{", b'{"at":17', b'{"at":17.5,"kind":"began","filling":"xx'])
+def test_the_piece_of_a_line_that_a_killed_process_left_is_no_line(ledger: Ledger, piece: bytes) -> None:
+    ledger.note("sent")
+    with ledger.path.open("ab") as file:
+        file.write(piece)
+    assert kinds(ledger) == ["sent"]
+    ledger.note("began", note={"at": 1})
+    assert kinds(ledger) == ["sent", "began"]
+    ledger.note("ended")
+    assert kinds(ledger) == ["sent", "began", "ended"]
+
+
 def test_threads_share_a_ledger(ledger: Ledger) -> None:
     threads = [Thread(target=lambda: [ledger.note("fault") for _ in range(500)]) for _ in range(4)]
     for thread in threads:
