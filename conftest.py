@@ -9,6 +9,7 @@ With neither: a container if an engine answers, else the embedded one. Under pyt
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -24,6 +25,11 @@ from tests.postgres import INSTALL, Clock, PostgresServer, Psql, open_folder, ru
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started in the background of a script, whose processes inherit it: those that tests interrupt would never end.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

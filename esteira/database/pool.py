@@ -69,6 +69,7 @@ class Database:
         self._opening = asyncio.Lock()
         # Lent by the pool and kept for the next statements. Nobody waits for the pool while there is one.
         self._kept: list[PooledConnection] = []
+        # A statement that began before the last one does not keep its connection.
         self._failovers = 0
         self._waiting = 0
 

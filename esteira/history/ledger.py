@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import inspect
 import os
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import wraps
@@ -39,8 +38,8 @@ Kind = Literal[
     "fault",  # something was broken on purpose: for a moment nobody is expected to be quick
 ]
 KINDS = frozenset(get_args(Kind))
-# How each line does.
-_BEGIN = re.compile(rb'\{"at":')
+# Of each line.
+_BEGIN = b'{"at":'
 
 
 class Running(Protocol):
@@ -238,14 +237,28 @@ def read(path: str | os.PathLike[str]) -> Iterator[Line]:
 
 
 def _whole(text: bytes) -> bytes:
-    """Return the line without a piece before it: a write that ends with its process may end with a page."""
-    if not text.endswith(b"\n"):
-        return b""
-    for begin in (0, *(found.start() for found in _BEGIN.finditer(text, 1))):
-        with suppress(ValueError):
-            orjson.loads(text[begin:])
+    """Return a line without pieces of others before it, nothing for a piece alone, anything else as it is.
+
+    A write that ends with its process may end with a page of the file.
+    """
+    begin = 0
+    while begin >= 0 and _may_be_cut(text[:begin]):
+        if _is_json(text[begin:]):
             return text[begin:]
-    return text
+        begin = text.find(_BEGIN, begin + 1)
+    return b"" if _may_be_cut(text) and not text.endswith(b"\n") else text
+
+
+def _may_be_cut(text: bytes) -> bool:
+    return text.startswith(_BEGIN) or _BEGIN.startswith(text)
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        orjson.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _line(path: str | os.PathLike[str], place: int, text: bytes) -> Line:

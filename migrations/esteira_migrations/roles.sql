@@ -117,8 +117,8 @@ begin
                 'discard', 'discard_many', 'pause', 'resume', 'pause_task', 'resume_task', 'purge', 'drain', 'set_retention']),
             ('esteira_worker', array[
                 'enqueue', 'enqueue_one', 'enqueue_many', 'notify_workers', 'register', 'heartbeat', 'retire', 'claim',
-                'next_ready_at', 'complete', 'fail', 'snooze', 'release', 'acknowledge_cancel', 'hold', 'save_step', 'progress', 'crash', 'rescue',
-                'tick', 'retain'])
+                'next_ready_at', 'complete', 'fail', 'snooze', 'release', 'acknowledge_cancel', 'hold', 'save_step', 'progress',
+                'crash', 'rescue', 'tick', 'retain'])
         ) as given (role, verbs)
     loop
         for verb in

@@ -16,7 +16,7 @@ from esteira_service.filters import Time
 CENTURY_SECONDS = 3_155_760_000
 LAST_YEAR = 2200
 MAX_KEY = 255
-# The database has the last word: which letters and digits there are depends on its locale.
+# The database has the last word: to it, as to JSON Schema, letters and digits are those of ASCII.
 NAME = r"^\w[\w.:/-]{0,99}$"
 Name = Annotated[str, Field(pattern=NAME)]
 Seconds = Annotated[float, Field(ge=0, le=CENTURY_SECONDS, allow_inf_nan=False)]

@@ -57,8 +57,8 @@ begin
                     -- Seconds instead of times: their text hangs on the session's settings.
                     select * into answer
                     from esteira.remember_key(new.idempotency_key, sha256(convert_to(row(
-                        new.task, coalesce(new.payload, '{}'), new.queue, new.priority, extract(epoch from new.delay), extract(epoch from new.run_at),
-                        new.max_attempts, extract(epoch from new.retry_first), extract(epoch from new.retry_max),
+                        new.task, coalesce(new.payload, '{}'), new.queue, new.priority, extract(epoch from new.delay),
+                        extract(epoch from new.run_at), new.max_attempts, extract(epoch from new.retry_first), extract(epoch from new.retry_max),
                         extract(epoch from new.timeout), new.metadata, new.tags, extract(epoch from new.expires_at),
                         new.unique_key, new.on_conflict)::text, 'UTF8')), new.id, moment);
                 end if;

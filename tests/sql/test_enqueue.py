@@ -143,7 +143,8 @@ async def test_one_commit_at_a_time_wakes_listeners_and_the_others_say_so(queue:
         assert heard.empty()
     assert await heard.get() == "mail"
     assert not await other.connection.fetchval(one, "mail", "k", True), "there is nothing new in it"
-    assert not await other.connection.fetchval(one, "mail", None, False)
+    assert await other.connection.fetchval(one, "mail", None, False) is False
+    assert await other.connection.fetchval(one, "mail", None, None) is False
     assert await other.connection.fetchval(one, "fax", None, True)
     assert await heard.get() == "fax"
     await other.connection.reset(timeout=5)
@@ -193,6 +194,9 @@ async def test_a_job_with_a_key_is_answered_alone_as_it_is_among_others(queue: A
             row = await queue.connection.fetchrow(f"select * from esteira.enqueue_one({arguments})")
             assert row["outcome"] == outcome, arguments
             assert (row["queue"] is not None) == (outcome in ("enqueued", "replaced")), arguments
+    again = "select outcome from esteira.enqueue_one('t', idempotency_key => 'j')"
+    await queue.enqueue(idempotency_key="j")
+    assert await queue.connection.fetchval(again) == "replayed"
     with pytest.raises(asyncpg.PostgresError, match="has the unique key"):
         await queue.connection.fetchrow("select esteira.enqueue_one('t', unique_key => 'k', on_conflict => 'reject')")
     with pytest.raises(asyncpg.PostgresError, match="return, replace or reject"):

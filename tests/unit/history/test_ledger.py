@@ -65,6 +65,14 @@ def test_the_piece_of_a_line_that_a_killed_process_left_is_no_line(ledger: Ledge
     assert kinds(ledger) == ["sent", "began", "ended"]
 
 
+def test_only_the_beginning_of_a_line_is_taken_for_its_piece(ledger: Ledger) -> None:
+    with ledger.path.open("ab") as file:
+        file.write(b"scribble")
+    ledger.note("sent")
+    with pytest.raises(InvalidInput, match="scribble"):
+        kinds(ledger)
+
+
 def test_threads_share_a_ledger(ledger: Ledger) -> None:
     threads = [Thread(target=lambda: [ledger.note("fault") for _ in range(500)]) for _ in range(4)]
     for thread in threads:
