@@ -58,6 +58,7 @@ async def _measure(
 ) -> None:
     with servers() as started:
         postgres = await started.version()
+        await started.stock_wal(scale.wal_megabytes)
         await run(list(scenarios.values()), systems, scale, started, lambda outcome: keep(outcome, postgres))
 
 

@@ -28,6 +28,7 @@ class Scale:
     payload_total_bytes: int
     idle_seconds: float
     patience_seconds: float
+    wal_megabytes: int
 
     def jobs(self, pace: int) -> int:
         """Return how many no-op jobs make a round for a system of this pace, in tens."""
@@ -50,6 +51,7 @@ SMOKE = Scale(
     payload_total_bytes=5_000_000,
     idle_seconds=0.5,
     patience_seconds=30,
+    wal_megabytes=16,
 )
 SHORT = Scale(
     name="short",
@@ -67,6 +69,7 @@ SHORT = Scale(
     payload_total_bytes=30_000_000,
     idle_seconds=2,
     patience_seconds=30,
+    wal_megabytes=1024,
 )
 FULL = Scale(
     name="full",
@@ -84,4 +87,5 @@ FULL = Scale(
     payload_total_bytes=100_000_000,
     idle_seconds=5,
     patience_seconds=120,
+    wal_megabytes=1024,
 )

@@ -88,6 +88,7 @@ class Session:
 
     async def many(self, count: int, *, size: int = 100, ms: int = 0, delay: float = 0) -> float:
         """Enqueue jobs in bulk; return the seconds. Jobs with a delay are not expected to run."""
+        await self.place.checkpoint()
         first = self._next(count)
         if delay:
             self._future += count
@@ -119,8 +120,7 @@ class Session:
             async with asyncio.timeout(seconds):
                 if self.system.handles:  # their database is left in peace until all handlers have begun
                     await self._until(worker, lambda: self._begun(len(expected)))
-                await self._until(worker, self._settled)
-                end = time.monotonic()
+                end = await self._until(worker, self._settled)
                 worker.sample()
                 await self._until(worker, lambda: self._begun(len(expected)))
         except TimeoutError:
@@ -183,8 +183,12 @@ class Session:
             raise RuntimeError(f"the client ended: {self.last_words()}")
         return json.loads(answer)
 
-    async def _until(self, worker: Worker, condition: Callable[[], Awaitable[bool]]) -> None:
-        while not await condition():
+    async def _until(self, worker: Worker, condition: Callable[[], Awaitable[bool]]) -> float:
+        """Return the moment at which a condition was met: that of the question, since the answer may take 0.2 s."""
+        while True:
+            asked = time.monotonic()
+            if await condition():
+                return asked
             worker.check_alive()
             worker.sample(at_least=SAMPLE_SECONDS)
             await asyncio.sleep(POLL_SECONDS)
