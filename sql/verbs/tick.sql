@@ -1,6 +1,9 @@
 -- Every worker calls it about once a second; one at a time does the work, and there is no leader to lose. A worker's lease
 -- is `lease` ticks that saw no new beat, at most one tick a second however many workers call.
-create function esteira.tick(lease integer default 6) returns integer
+--
+-- A thorough one also looks for what nobody tells. What was claimed stays in the index while any snapshot could see it, so with
+-- 700,000 such entries that took 0.2 s: workers see to it that it takes a twentieth of their time at most.
+create function esteira.tick(lease integer default 6, thorough boolean default true) returns integer
 language plpgsql
 security definer
 set search_path = pg_catalog, esteira, pg_temp
@@ -31,19 +34,20 @@ begin
       and abs(extract(epoch from moment - worker.ticked_at)) >= 0.9;
 
     lost := array(
-        -- A worker that is gone already may hold jobs again: it lived after all, and claimed once more before it knew.
         select worker.id
         from esteira.worker as worker
-        where case
-            when worker.lost_at is null and worker.stopped_at is null then worker.missed_ticks >= lease
-            else exists (select from esteira.job_live as job where job.worker_id = worker.id)
-        end
-        union all
-        -- Nor may a job hang on a worker that nobody knows, because somebody deleted it or wrote another name into the job.
-        select distinct job.worker_id
-        from esteira.job_live as job
-        where job.worker_id is not null
-          and not exists (select from esteira.worker as worker where worker.id = job.worker_id));
+        where worker.lost_at is null and worker.stopped_at is null and worker.missed_ticks >= lease);
+    if thorough then
+        -- A worker that is gone already may hold jobs again: it lived after all, and claimed once more before it knew. Nor may a
+        -- job hang on a worker that nobody knows, because somebody deleted it or wrote another name into the job.
+        lost := lost || array(
+            select distinct job.worker_id
+            from esteira.job_live as job
+            where job.worker_id is not null
+              and not exists (
+                select from esteira.worker as worker
+                where worker.id = job.worker_id and worker.lost_at is null and worker.stopped_at is null));
+    end if;
     -- All their jobs in the order of the ids, as everybody takes them: worker by worker it would be another order.
     perform esteira.disconnect(format('esteira/%s', worker_id)) from unnest(lost) as worker_id;
     perform from esteira.job_live as job
@@ -54,14 +58,15 @@ begin
 
     perform esteira.maintain_partitions();
     perform esteira.expire();
-    insert into esteira.queue (name, created_at)
-    select ready.name, moment from esteira.ready_queues() as ready (name)
-    where not exists (select from esteira.queue as queue where queue.name = ready.name)
-    on conflict (name) do nothing;
+    if thorough then
+        insert into esteira.queue (name, created_at)
+        select ready.name, moment from esteira.ready_queues(array(select queue.name from esteira.queue as queue)) as ready (name)
+        on conflict (name) do nothing;
+    end if;
     delete from esteira.worker as worker
     where coalesce(worker.lost_at, worker.stopped_at) < moment - interval '1 day';
     return rescued;
 end
 $$;
-comment on function esteira.tick(integer) is
-'Maintenance: rescues workers that missed `lease` ticks, makes partitions ahead, expires jobs, notes new queues, forgets workers gone for a day. Returns how many jobs were taken back.';
+comment on function esteira.tick(integer, boolean) is
+'Maintenance: rescues workers that missed `lease` ticks, makes partitions ahead, expires jobs, forgets workers gone for a day; a thorough one also takes jobs back from workers that are gone or unknown, and notes new queues. Returns how many jobs were taken back.';

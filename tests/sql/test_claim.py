@@ -4,6 +4,8 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 START = datetime(2030, 1, 1, tzinfo=UTC)
 
 
@@ -114,3 +116,20 @@ async def test_the_queues_that_hold_jobs_are_found_ready_or_not(queue: Any) -> N
     await queue.enqueue(queue="b")
     rows = await queue.connection.fetch("select * from esteira.ready_queues()")
     assert [row[0] for row in rows] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("known", "found"),
+    [
+        ([], ["a", "b", "c", "d"]),
+        (["b"], ["a", "c", "d"]),
+        (["a", "d"], ["b", "c"]),
+        (["d", "a", "c", "b"], []),
+        (["0", "bb", "e", None, "b", "b"], ["a", "c", "d"]),
+    ],
+)
+async def test_queues_that_are_known_are_left_out(queue: Any, known: list[str | None], found: list[str]) -> None:
+    for name in "aabbccdd":
+        await queue.enqueue(queue=name)
+    rows = await queue.connection.fetch("select * from esteira.ready_queues($1)", known)
+    assert sorted(row[0] for row in rows) == found

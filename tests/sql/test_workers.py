@@ -163,6 +163,23 @@ async def test_a_worker_that_claims_after_it_was_given_up_loses_those_jobs_at_th
     assert (await queue.job(job))["status"] == "queued"
 
 
+async def test_a_tick_that_is_not_thorough_rescues_whoever_stopped_beating_and_looks_for_nothing_else(
+    queue: Any, clock: Any
+) -> None:
+    await clock.set(queue.connection, when=START)
+    await queue.register()
+    job = await queue.running()
+    for _ in range(LEASE):
+        await clock.advance(queue.connection, seconds=1)
+        await queue.call("tick", LEASE, False)
+    assert (await queue.job(job))["status"] == "queued"
+    await queue.enqueue(queue="new")
+    (stray,) = await queue.claim()  # the worker lives after all
+    await queue.call("tick", LEASE, False)
+    assert (await queue.job(stray["id"]))["status"] == "running"
+    assert await queue.connection.fetchval("select count(*) from esteira.queue where name = 'new'") == 0
+
+
 async def test_a_tick_notes_the_queues_that_jobs_stand_in_and_forgets_workers_gone_for_a_day(
     queue: Any, clock: Any
 ) -> None:

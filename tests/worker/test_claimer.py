@@ -157,11 +157,11 @@ async def test_what_the_engine_holds_is_no_stray(bench: Open, claim: Claim, enqu
 async def test_an_error_nobody_expects_ends_no_engine(
     bench: Open, enqueue: Enqueue, database: Database, events: Events
 ) -> None:
-    await database.fetch("alter function esteira.ready_queues() rename to gone")
+    await database.fetch("alter function esteira.ready_queues(text[]) rename to gone")
     opened = bench()
     taking = asyncio.create_task(opened.take())
     await until(lambda: events("claim_failed"))
-    await database.fetch("alter function esteira.gone() rename to ready_queues")
+    await database.fetch("alter function esteira.gone(text[]) rename to ready_queues")
     (job_id,) = await enqueue()
     assert (await taking)[0].id == job_id
 
@@ -217,15 +217,3 @@ async def test_a_clock_that_went_back_hides_no_job(
         "update esteira.job_live set ready_at = ready_at - make_interval(secs => $1) where status = 'queued'", back
     )
     assert [job.id for job in await opened.take()] == [job_id]
-
-
-async def test_a_sweep_that_was_held_up_does_not_put_off_the_next_and_dear_ones_do(bench: Open) -> None:
-    claimer = bench().claimer
-    now = asyncio.get_running_loop().time()
-    claimer._schedule_sweep(30)
-    assert claimer._next_sweep - now < 3
-    claimer._schedule_sweep(0.01)
-    claimer._schedule_sweep(30)
-    assert claimer._next_sweep - now < 3
-    claimer._schedule_sweep(2)
-    assert claimer._next_sweep - now > 30

@@ -19,6 +19,7 @@ from esteira.running import Claimed
 from esteira_worker.buffer import Buffer
 from esteira_worker.floors import Floors
 from esteira_worker.settler import Settler
+from esteira_worker.spacing import Spacing
 
 # The columns of Claimed in their order, then where the job stood; times as floors take them.
 CLAIM = """
@@ -68,8 +69,8 @@ class Claimer:
         self._floors = Floors()
         self._wake = asyncio.Event()
         self._rate = _Rate()
-        self._next_sweep = self._next_reconcile = self._next_discovery = 0.0
-        self._last_sweep_took = 0.0
+        self._sweeps = Spacing()
+        self._next_reconcile = self._next_discovery = 0.0
         self._cautious = False
         self.suspect: Claimed | None = None
         self.engines = 1
@@ -116,11 +117,11 @@ class Claimer:
             return
         self._wake.clear()
         self._buffer.demand.clear()
-        sweep = now >= self._next_sweep
+        sweep = self._sweeps.due(now)
         wanted = 1 if self._cautious else wanted
         found = await self._claim(wanted, sweep=sweep)
         if sweep:
-            self._schedule_sweep(asyncio.get_running_loop().time() - now)
+            self._sweeps.looked(now, asyncio.get_running_loop().time(), self.engines)
         # Not before: a job that was just announced does not wait for it.
         await self._look_around(now)
         if found < wanted and not (sweep and found):
@@ -187,17 +188,8 @@ class Claimer:
         wait = _POLL_SECONDS * random.uniform(0.75, 0.95)  # noqa: S311 - no secret
         return wait if row is None or row[0] is None else max(0.0, min(wait, row[0] + 0.001))
 
-    def _schedule_sweep(self, took: float) -> None:
-        """About one sweep a second over all engines; where they are dear, at most a twentieth of this engine's time.
-
-        One alone is not: it waited for a lock, or the server stood still, and late jobs must not wait 20 times that.
-        """
-        dear, self._last_sweep_took = min(took, self._last_sweep_took), took
-        pause = max(_POLL_SECONDS * self.engines, 20 * dear)
-        self._next_sweep = asyncio.get_running_loop().time() + pause * random.uniform(0.8, 1.2)  # noqa: S311
-
     async def _discover(self) -> None:
-        for row in await self._database.fetch("select esteira.ready_queues()"):
+        for row in await self._database.fetch("select esteira.ready_queues($1)", self._queues):
             if row[0] not in self._queues:
                 self._add_queue(row[0])
 

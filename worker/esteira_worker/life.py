@@ -22,6 +22,7 @@ from esteira.database.pool import Record
 from esteira.errors import ConfigurationError, DatabaseUnavailable
 from esteira.settings import Settings
 from esteira_worker.engine_process import EngineProcess
+from esteira_worker.spacing import Spacing
 from esteira_worker.stop import Stop
 
 # What a dead engine's last claim took after its death: while that waited, in a pooler, its crash was settled already.
@@ -43,6 +44,7 @@ _SHORT_LIFE_SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 32.0
 _CRASH_PATIENCE_SECONDS = 600.0
 _RETIRE_PATIENCE_SECONDS = 5.0
+_TICK = "select esteira.tick($1, $2)"
 _RETAIN = "select esteira.retain($1, $2)"
 _RETAIN_BATCH = 5000
 _RETAIN_EVERY = timedelta(seconds=50)  # over all workers
@@ -64,6 +66,8 @@ class Life:
         self._buried: list[str] = []
         self._stalled: set[int] = set()
         self._numbers = itertools.count(1)
+        # About how many share the maintenance.
+        self._workers = 1
         self.worker_id = uuid4()
         self.registered = False
 
@@ -148,6 +152,7 @@ class Life:
         """Pass on to the engines what the database answers to a beat; no row means that this worker was given up."""
         if row is None:
             raise Lost
+        self._workers = max(1, row["engines"] // self._settings.processes)
         for engine in self._engines.values():
             engine.channel.send("beat", engines=row["engines"], cancel_ids=row["cancel_ids"])
         if row["draining"] and not self._stop.told.is_set():
@@ -156,10 +161,14 @@ class Life:
 
     async def _maintain(self) -> None:
         """Do a share of the maintenance: rescue, partitions; and look after what our own dead engines left behind."""
+        thorough = Spacing()
         while True:
             began = time.monotonic()
             try:
-                rescued = await self._database.fetchval("select esteira.tick($1)", self._settings.lease_ticks)
+                looks = thorough.due(began)
+                rescued = await self._database.fetchval(_TICK, self._settings.lease_ticks, looks)
+                if looks:
+                    thorough.looked(began, time.monotonic(), self._workers)
                 if rescued:
                     log.warning("jobs_rescued", jobs=rescued)
                 await self._release_strays()

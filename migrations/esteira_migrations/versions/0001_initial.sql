@@ -1511,25 +1511,37 @@ $$;
 comment on function esteira.next_ready_at(text[], text[]) is
 'When the next future job of these queues and tasks becomes ready, so that an idle engine is there at that moment; null if there is none.';
 
--- Hops from one queue to the next along the index instead of reading every queued row for a `select distinct`.
-create function esteira.ready_queues() returns setof text
+-- Hops from one queue to the next along the index instead of reading every queued row for a `select distinct`. Known queues are
+-- stepped over as a whole: entries of jobs that were taken stay in the index while any snapshot could see them, and to find out
+-- that none of 700,000 was queued any more took 85 ms.
+create function esteira.ready_queues(known text[] default '{}') returns setof text
 language sql stable
 security definer
 set search_path = pg_catalog, esteira, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
 as $$
-with recursive hop (queue) as (
-    select (select job.queue from esteira.job_live as job where job.status = 'queued' order by job.queue limit 1)
+with recursive hop (queue, before, is_known) as (
+    select name, lead(name) over (order by name), true
+    from (select '' union select unnest(known)) as given (name)
+    where name is not null
     union all
-    select (select job.queue from esteira.job_live as job
-            where job.status = 'queued' and job.queue > hop.queue order by job.queue limit 1)
+    select
+        case
+            when hop.before is null then (
+                select job.queue::text from esteira.job_live as job
+                where job.status = 'queued' and job.queue > hop.queue order by job.queue limit 1)
+            else (
+                select job.queue::text from esteira.job_live as job
+                where job.status = 'queued' and job.queue > hop.queue and job.queue < hop.before order by job.queue limit 1)
+        end,
+        hop.before, false
     from hop
     where hop.queue is not null
 )
-select queue from hop where queue is not null
+select queue from hop where queue is not null and not is_known
 $$;
-comment on function esteira.ready_queues() is 'The queues that hold queued jobs, ready or not.';
+comment on function esteira.ready_queues(text[]) is 'The queues that hold queued jobs, ready or not, but for those that are known.';
 
 -- The settle. One statement moves the jobs: a DELETE that had to wait (for a handler's own transaction) looks at the row again, with the fence
 -- (attempt, status), before it takes it. Rows are looked up by primary key and in id order, so that overlapping batches cannot
@@ -2431,7 +2443,10 @@ comment on function esteira.maintain_partitions(integer) is
 
 -- Every worker calls it about once a second; one at a time does the work, and there is no leader to lose. A worker's lease
 -- is `lease` ticks that saw no new beat, at most one tick a second however many workers call.
-create function esteira.tick(lease integer default 6) returns integer
+--
+-- A thorough one also looks for what nobody tells. What was claimed stays in the index while any snapshot could see it, so with
+-- 700,000 such entries that took 0.2 s: workers see to it that it takes a twentieth of their time at most.
+create function esteira.tick(lease integer default 6, thorough boolean default true) returns integer
 language plpgsql
 security definer
 set search_path = pg_catalog, esteira, pg_temp
@@ -2462,19 +2477,20 @@ begin
       and abs(extract(epoch from moment - worker.ticked_at)) >= 0.9;
 
     lost := array(
-        -- A worker that is gone already may hold jobs again: it lived after all, and claimed once more before it knew.
         select worker.id
         from esteira.worker as worker
-        where case
-            when worker.lost_at is null and worker.stopped_at is null then worker.missed_ticks >= lease
-            else exists (select from esteira.job_live as job where job.worker_id = worker.id)
-        end
-        union all
-        -- Nor may a job hang on a worker that nobody knows, because somebody deleted it or wrote another name into the job.
-        select distinct job.worker_id
-        from esteira.job_live as job
-        where job.worker_id is not null
-          and not exists (select from esteira.worker as worker where worker.id = job.worker_id));
+        where worker.lost_at is null and worker.stopped_at is null and worker.missed_ticks >= lease);
+    if thorough then
+        -- A worker that is gone already may hold jobs again: it lived after all, and claimed once more before it knew. Nor may a
+        -- job hang on a worker that nobody knows, because somebody deleted it or wrote another name into the job.
+        lost := lost || array(
+            select distinct job.worker_id
+            from esteira.job_live as job
+            where job.worker_id is not null
+              and not exists (
+                select from esteira.worker as worker
+                where worker.id = job.worker_id and worker.lost_at is null and worker.stopped_at is null));
+    end if;
     -- All their jobs in the order of the ids, as everybody takes them: worker by worker it would be another order.
     perform esteira.disconnect(format('esteira/%s', worker_id)) from unnest(lost) as worker_id;
     perform from esteira.job_live as job
@@ -2485,17 +2501,18 @@ begin
 
     perform esteira.maintain_partitions();
     perform esteira.expire();
-    insert into esteira.queue (name, created_at)
-    select ready.name, moment from esteira.ready_queues() as ready (name)
-    where not exists (select from esteira.queue as queue where queue.name = ready.name)
-    on conflict (name) do nothing;
+    if thorough then
+        insert into esteira.queue (name, created_at)
+        select ready.name, moment from esteira.ready_queues(array(select queue.name from esteira.queue as queue)) as ready (name)
+        on conflict (name) do nothing;
+    end if;
     delete from esteira.worker as worker
     where coalesce(worker.lost_at, worker.stopped_at) < moment - interval '1 day';
     return rescued;
 end
 $$;
-comment on function esteira.tick(integer) is
-'Maintenance: rescues workers that missed `lease` ticks, makes partitions ahead, expires jobs, notes new queues, forgets workers gone for a day. Returns how many jobs were taken back.';
+comment on function esteira.tick(integer, boolean) is
+'Maintenance: rescues workers that missed `lease` ticks, makes partitions ahead, expires jobs, forgets workers gone for a day; a thorough one also takes jobs back from workers that are gone or unknown, and notes new queues. Returns how many jobs were taken back.';
 
 create function esteira.set_retention(queue text default null, finished interval default null, dead interval default null) returns void
 language plpgsql

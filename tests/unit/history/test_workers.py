@@ -10,7 +10,8 @@ from tests.sql.conftest import Queue
 from tests.unit.history.conftest import Check, First
 
 RESCUE_BY_TIME = """
-create or replace function esteira.tick(lease integer default 6) returns integer language sql as $$
+create or replace function esteira.tick(lease integer default 6, thorough boolean default true) returns integer
+language sql as $$
 select coalesce(sum(esteira.rescue(worker.id)), 0)::integer
 from esteira.worker as worker
 where worker.lost_at is null and worker.beat_at < esteira.now() - make_interval(secs => lease)

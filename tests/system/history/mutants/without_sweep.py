@@ -8,11 +8,11 @@ from typing import Any
 from history_tasks import app  # noqa: F401 - what the worker runs
 from replaced import replace
 
-from esteira_worker.claimer import Claimer
+from esteira_worker.spacing import Spacing
 
 
-def never(self: Any, took: float) -> None:
-    self._next_sweep = math.inf
+def never(self: Any, *_: object) -> None:
+    self._next = math.inf
 
 
-replace(Claimer, "_schedule_sweep", never)
+replace(Spacing, "looked", never)
