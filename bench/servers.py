@@ -16,8 +16,8 @@ from bench import redis_server
 from esteira.embedded import EmbeddedPostgres
 
 # fsync, synchronous_commit and full_page_writes are on, as they are by default. No checkpoint falls into a round by the
-# clock: it would hit one system and spare another. There is one before each enqueueing in bulk, and it keeps the files of the
-# WAL for those to come.
+# clock: it would hit one system and spare another. There is one before each enqueueing in bulk, and it keeps the WAL's
+# files for those to come.
 SETTINGS = {
     "shared_buffers": "512MB",
     "max_connections": "200",
@@ -89,8 +89,10 @@ class Servers:
         the other.
         """
         connection = await asyncpg.connect(self._postgres.url())
-        message = "pg_logical_emit_message(false, 'bench', repeat(' ', 1 << 20))"
-        await connection.fetchval(f"select count({message}) from generate_series(1, $1::integer)", megabytes)
+        await connection.fetchval(
+            "select count(pg_logical_emit_message(false, 'bench', repeat(' ', 1 << 20))) from generate_series(1, $1)",
+            megabytes,
+        )
         await connection.execute("checkpoint")
         await connection.close()
 

@@ -27,6 +27,7 @@ ANSWER_BYTES = 16_000_000
 BACKEND_ENDS_SECONDS = 0.1
 # Of each draining the first part is not counted: interpreters compile, pools connect, caches fill.
 WARM_UP_SHARE = 0.1
+WARM_UP_JOBS = 10
 
 
 class StuckError(Exception):
@@ -98,6 +99,10 @@ class Session:
     async def single(self, count: int) -> float:
         """Enqueue jobs one by one, each durable before the next; return the seconds."""
         return float(await self._ask("single", first=self._next(count), count=count, size=100))
+
+    async def warm_up(self) -> None:
+        """Enqueue a few jobs one by one, so that the client is connected."""
+        await self.single(WARM_UP_JOBS)
 
     async def paced(self, count: int, rate: float, *, jitter: float = 0) -> dict[str, list[float]]:
         """Enqueue jobs at a rate; return when each was due and when it was called (monotonic seconds)."""

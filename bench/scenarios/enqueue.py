@@ -14,6 +14,7 @@ SINGLE_PACE = 2_000
 async def _round(session: Session, scale: Scale) -> list[Figure]:
     single = max(20, int(SINGLE_PACE * scale.single_seconds))
     many = max(1000, scale.jobs(session.system.pace) // 1000 * 1000)
+    await session.warm_up()
     figures = [
         Figure("one by one", single / await session.single(single), "jobs/s", "more"),
         Figure("1,000 a call", many / await session.many(many), "jobs/s", "more"),

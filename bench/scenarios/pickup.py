@@ -8,12 +8,11 @@ from bench.scenario import Scenario
 from bench.session import Session
 
 RATE = 25
-WARM_UP = 10
 
 
 async def _round(session: Session, scale: Scale) -> list[Figure]:
     async with session.working() as worker:
-        await session.single(WARM_UP)
+        await session.warm_up()
         await session.done(scale.patience_seconds, worker)
         called = (await session.paced(scale.pickups, RATE, jitter=0.7))["called"]
         began, _ = await session.done(scale.patience_seconds, worker)

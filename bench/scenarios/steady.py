@@ -7,12 +7,10 @@ from bench.scale import Scale
 from bench.scenario import Scenario
 from bench.session import Session
 
-WARM_UP = 10
-
 
 async def _round(session: Session, scale: Scale) -> list[Figure]:
     async with session.working() as worker:
-        await session.single(WARM_UP)
+        await session.warm_up()
         await session.done(scale.patience_seconds, worker)
         count = int(scale.steady_rate * scale.steady_seconds)
         # Due, not called: where enqueueing itself falls behind, that is part of what a user waits for.

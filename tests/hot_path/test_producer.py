@@ -29,7 +29,7 @@ ENQUEUED_BEFORE_18 = Counts(statements=1, commits=1)
 ROUNDS = 20
 STATEMENTS_A_POST = 2
 COMMITS_A_POST = 1
-# Measured: 1 or 2 inserts, and a notification in 2 ms at most; 50 would be one of each for each.
+# Measured: 1 or 2 inserts, and a notification in 5 ms at most; 50 would be one of each for each.
 POSTS = 50
 COALESCED_COMMITS = 8
 # Insert and notification: the jobs are not read back.
