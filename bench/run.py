@@ -103,7 +103,6 @@ async def _sessions(
 
 async def _round(scenario: Scenario, opened: Session, scale: Scale, outcome: Outcome) -> list[Figure] | None:
     try:
-        await opened.place.checkpoint()
         figures = await scenario.round(opened, scale)
     except (asyncio.CancelledError, KeyboardInterrupt):
         raise

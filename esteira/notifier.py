@@ -83,6 +83,8 @@ class SyncNotifier(_Pace):
             self._database.fetch(NOTIFY, told)
         except EsteiraError as error:
             log.warning("notify_failed", error=str(error))
+        # A caller that only waited for this did not pause.
+        self._last = time.monotonic()
 
     def close(self) -> None:
         """Do nothing: all has been sent."""

@@ -17,14 +17,19 @@ THEN = datetime(2030, 1, 1, tzinfo=UTC)
 BLOCKS = """
 select (coalesce(sum(heap_blks_hit + heap_blks_read), 0) + coalesce(sum(idx_blks_hit + idx_blks_read), 0))::bigint
 from pg_statio_user_tables where schemaname = 'esteira' and relname in ('job_live', 'job_dead', 'activity')"""
+LIVE_ENTRIES = "select sum(idx_tup_read)::bigint from pg_stat_user_indexes where relname = 'job_live'"
 ENTRIES = "select idx_tup_read from pg_stat_user_indexes where indexrelname = 'job_live_ready'"
 
 
-async def blocks(queue: Any) -> int:
+async def number(queue: Any, query: str) -> int:
     # Statistics are sent when a statement has ended, and only now and then unless asked.
     await queue.connection.execute("select pg_stat_force_next_flush()")
-    number: int = await queue.connection.fetchval(BLOCKS)
-    return number
+    found: int = await queue.connection.fetchval(query)
+    return found
+
+
+async def blocks(queue: Any) -> int:
+    return await number(queue, BLOCKS)
 
 
 class Meter:
@@ -111,6 +116,30 @@ async def test_every_verb_stays_on_its_index_when_the_table_has_grown_unseen(que
     assert complete < 18
     # The whole table is 1,900 blocks.
     assert max(meter.cost.values()) < 100, meter.cost
+
+
+async def test_what_comes_every_second_steps_over_what_cannot_be_cleaned_away(queue: Any, other: Any) -> None:
+    """700,000 such entries took a second of the server's time each second."""
+    await queue.register()
+    meter = Meter(queue)
+    read: dict[str, int] = {}
+
+    async def entries(what: str, query: str) -> None:
+        before = await number(queue, LIVE_ENTRIES)
+        await queue.connection.fetch(query)
+        read[what] = await number(queue, LIVE_ENTRIES) - before
+
+    async with other.connection.transaction(isolation="repeatable_read"):
+        await other.connection.fetchval("select pg_current_xact_id()")
+        await queue.enqueue_many(1000)
+        await meter.batch(1000)
+        await queue.call("tick")
+        await entries("all queues", "select esteira.ready_queues()")
+        await entries("other queues", "select esteira.ready_queues('{default}')")
+        await entries("thorough tick", "select esteira.tick(6, true)")
+        await entries("tick", "select esteira.tick(6, false)")
+    assert min(read["all queues"], read["thorough tick"]) >= 1000, read
+    assert max(read["other queues"], read["tick"]) < 10, read
 
 
 async def test_no_verb_waits_for_its_plan_to_be_compiled(queue: Any) -> None:

@@ -148,11 +148,11 @@ async def test_while_one_ticks_the_others_do_nothing(queue: Any, other: Any, clo
         await clock.advance(queue.connection, other.connection, seconds=1)
         await queue.call("tick", LEASE)
         await other.connection.execute("set lock_timeout = '2s'")
-        assert await other.call("tick", LEASE) == 0
+        assert await other.call("tick", LEASE) is None
     assert await queue.connection.fetchval("select missed_ticks from esteira.worker") == 1
 
 
-async def test_a_worker_that_claims_after_it_was_given_up_loses_those_jobs_at_the_next_tick(
+async def test_a_worker_that_claims_after_it_was_given_up_loses_those_jobs_at_the_next_thorough_tick(
     queue: Any, clock: Any
 ) -> None:
     await clock.set(queue.connection, when=START)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from esteira import App, InvalidInput, NewJob, RetryChange
+from esteira.new_job import enqueue_statement
 
 if TYPE_CHECKING:
     from esteira import Client
@@ -102,3 +103,11 @@ async def test_a_request_that_was_answered_is_not_refused_later(client: Client, 
     )
     with pytest.raises(Exception, match="idempotency key"):
         await client.enqueue("t", on_conflict="replace", idempotency_key="k")
+
+
+def test_the_statement_of_one_job_has_what_is_given() -> None:
+    plain, values = enqueue_statement([NewJob("t", {"n": 1})], atomic=True)
+    assert (plain.count("=>"), values) == (2, ("t", '{"n":1}'))
+    options, values = enqueue_statement([NewJob("t", None, tags=["a"], unique_key="k")], atomic=False, notify=True)
+    assert "tags => $3::text::jsonb, unique_key => $4::text, atomic => $5::boolean, notify => $6::boolean)" in options
+    assert values == ("t", "null", '["a"]', "k", False, True)

@@ -74,6 +74,25 @@ async def test_the_first_in_a_while_is_one_before_which_nothing_was_asked_or_tol
     sync_database.close()
 
 
+def test_a_caller_that_only_waited_for_its_notification_did_not_pause(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+
+    class Slow(SyncDatabase):
+        def fetch(self, query: Any, *args: Any, patience: float = 0) -> Any:
+            nonlocal now
+            now += 2 * QUIET_SECONDS
+            return super().fetch(query, *args, patience=patience)
+
+    monkeypatch.setattr("esteira.notifier.time.monotonic", lambda: now)
+    database = Slow(database_url)
+    notifier = SyncNotifier(database)
+    notifier.notify(["a"])
+    assert not notifier.first_in_a_while()
+    database.close()
+
+
 async def test_what_the_workers_have_heard_of_is_not_sent(database_url: str) -> None:
     database = Watched(database_url)
     notifier = Notifier(database)

@@ -14,6 +14,7 @@ from esteira_worker.buffer import Buffer
 from esteira_worker.claimer import Claimer, _Rate
 from esteira_worker.endings import Completed
 from esteira_worker.settler import Settler
+from esteira_worker.spacing import Spacing
 from tests.worker.conftest import Claim, Enqueue, Events, Flaky, until
 
 
@@ -217,3 +218,19 @@ async def test_a_clock_that_went_back_hides_no_job(
         "update esteira.job_live set ready_at = ready_at - make_interval(secs => $1) where status = 'queued'", back
     )
     assert [job.id for job in await opened.take()] == [job_id]
+
+
+async def test_engines_share_the_sweeping(bench: Open, enqueue: Enqueue) -> None:
+    opened = bench(["default"])
+    shared: list[int] = []
+
+    class Noting(Spacing):
+        def due(self, now: float, sharers: int) -> bool:
+            shared.append(sharers)
+            return super().due(now, sharers)
+
+    opened.claimer._sweeps = Noting()
+    opened.claimer.engines = 40
+    await enqueue()
+    await opened.take()
+    assert set(shared) == {40}

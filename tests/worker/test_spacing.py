@@ -7,33 +7,45 @@ import pytest
 from esteira_worker.spacing import Spacing
 
 
-def pause(spacing: Spacing, *, took: float, sharers: int = 1) -> tuple[bool, bool]:
-    """Look for so long; return whether the next look is due before a pause of one second a sharer, and after it."""
-    spacing.looked(100.0, 100.0 + took, sharers)
-    return spacing.due(100 + took + 0.79 * sharers), spacing.due(100 + took + 1.21 * sharers)
+def look(spacing: Spacing, *, seconds: float) -> None:
+    """Look for so long, until 100."""
+    spacing.looked(100 - seconds, 100)
+
+
+def pauses(spacing: Spacing, seconds: float, *, sharers: int = 1) -> bool:
+    """Say whether the next look is due after a pause of so many seconds, a fifth more or less."""
+    return not spacing.due(100 + 0.79 * seconds, sharers) and spacing.due(100 + 1.21 * seconds, sharers)
 
 
 def test_the_first_look_is_due_at_once() -> None:
-    assert Spacing().due(0)
+    assert Spacing().due(0, 1)
 
 
 @pytest.mark.parametrize("sharers", [1, 40])
 def test_cheap_looks_come_once_a_second_over_all(sharers: int) -> None:
     spacing = Spacing()
-    assert pause(spacing, took=0.01, sharers=sharers) == (False, True)
-    assert pause(spacing, took=0.01, sharers=sharers) == (False, True)
+    for _ in range(2):
+        look(spacing, seconds=0.01)
+        assert pauses(spacing, sharers, sharers=sharers)
+
+
+def test_who_is_left_alone_looks_as_often_as_one_alone() -> None:
+    spacing = Spacing()
+    look(spacing, seconds=0.01)
+    assert pauses(spacing, 500, sharers=500)
+    assert pauses(spacing, 1)
 
 
 def test_one_that_was_held_up_does_not_put_off_the_next() -> None:
     spacing = Spacing()
-    assert pause(spacing, took=30) == (False, True)
-    assert pause(spacing, took=0.01) == (False, True)
-    assert pause(spacing, took=30) == (False, True)
+    for seconds in (30, 0.01, 30):
+        look(spacing, seconds=seconds)
+        assert pauses(spacing, 1)
 
 
-def test_dear_ones_take_a_twentieth_of_the_time() -> None:
+@pytest.mark.parametrize(("took", "pause"), [(0.2, 4), (2, 40), (30, 60)])
+def test_dear_ones_take_a_twentieth_of_the_time_and_come_once_a_minute_at_least(took: float, pause: float) -> None:
     spacing = Spacing()
-    pause(spacing, took=2)
-    spacing.looked(200.0, 202.0, 1)
-    assert not spacing.due(202 + 0.79 * 40)
-    assert spacing.due(202 + 1.21 * 40)
+    look(spacing, seconds=took)
+    look(spacing, seconds=took)
+    assert pauses(spacing, pause)

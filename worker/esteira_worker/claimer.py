@@ -70,7 +70,8 @@ class Claimer:
         self._wake = asyncio.Event()
         self._rate = _Rate()
         self._sweeps = Spacing()
-        self._next_reconcile = self._next_discovery = 0.0
+        self._discoveries = Spacing()
+        self._next_reconcile = 0.0
         self._cautious = False
         self.suspect: Claimed | None = None
         self.engines = 1
@@ -117,11 +118,11 @@ class Claimer:
             return
         self._wake.clear()
         self._buffer.demand.clear()
-        sweep = self._sweeps.due(now)
+        sweep = self._sweeps.due(now, self.engines)
         wanted = 1 if self._cautious else wanted
         found = await self._claim(wanted, sweep=sweep)
         if sweep:
-            self._sweeps.looked(now, asyncio.get_running_loop().time(), self.engines)
+            self._sweeps.looked(now, asyncio.get_running_loop().time())
         # Not before: a job that was just announced does not wait for it.
         await self._look_around(now)
         if found < wanted and not (sweep and found):
@@ -132,9 +133,10 @@ class Claimer:
         if now >= self._next_reconcile:
             await self._reconcile()
             self._next_reconcile = now + _RECONCILE_SECONDS
-        if self._all_queues and now >= self._next_discovery:
+        if self._all_queues and self._discoveries.due(now, 1):
+            began = asyncio.get_running_loop().time()
             await self._discover()
-            self._next_discovery = now + _POLL_SECONDS
+            self._discoveries.looked(began, asyncio.get_running_loop().time())
 
     def _wanted(self) -> int:
         """Return how many to claim: the free slots, and what will be finished while the claim is under way."""

@@ -68,6 +68,7 @@ class Life:
         self._numbers = itertools.count(1)
         # About how many share the maintenance.
         self._workers = 1
+        self._looks = Spacing()
         self.worker_id = uuid4()
         self.registered = False
 
@@ -160,15 +161,11 @@ class Life:
             self._stop.tell()
 
     async def _maintain(self) -> None:
-        """Do a share of the maintenance: rescue, partitions; and look after what our own dead engines left behind."""
-        thorough = Spacing()
+        """Do a share of the maintenance, and look after what our own dead engines left behind."""
         while True:
             began = time.monotonic()
             try:
-                looks = thorough.due(began)
-                rescued = await self._database.fetchval(_TICK, self._settings.lease_ticks, looks)
-                if looks:
-                    thorough.looked(began, time.monotonic(), self._workers)
+                rescued = await self._tick(began)
                 if rescued:
                     log.warning("jobs_rescued", jobs=rescued)
                 await self._release_strays()
@@ -178,6 +175,18 @@ class Life:
             except Exception:
                 log.exception("tick_failed")
             await _rest_of_the_second(began)
+
+    async def _tick(self, began: float) -> int | None:
+        """Tick; return how many jobs were rescued, None if another worker was about it."""
+        thorough = self._looks.due(began, self._workers)
+        rescued: int | None = 0
+        try:
+            rescued = await self._database.fetchval(_TICK, self._settings.lease_ticks, thorough)
+        finally:
+            # Also after one that took too long, so that the next counts the leases at least.
+            if thorough and rescued is not None:
+                self._looks.looked(began, time.monotonic())
+        return rescued
 
     async def _retain(self) -> None:
         """Do a share of the retention, apart from the tick, which it must not delay."""

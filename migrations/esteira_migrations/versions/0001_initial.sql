@@ -2444,8 +2444,8 @@ comment on function esteira.maintain_partitions(integer) is
 -- Every worker calls it about once a second; one at a time does the work, and there is no leader to lose. A worker's lease
 -- is `lease` ticks that saw no new beat, at most one tick a second however many workers call.
 --
--- A thorough one also looks for what nobody tells. What was claimed stays in the index while any snapshot could see it, so with
--- 700,000 such entries that took 0.2 s: workers see to it that it takes a twentieth of their time at most.
+-- A thorough one also looks for what nobody tells. What was claimed stays in the index while any snapshot could see it, and with
+-- 700,000 such entries that took 0.2 s: each worker spends a twentieth of its time on it at most. Heartbeats do not wait for it.
 create function esteira.tick(lease integer default 6, thorough boolean default true) returns integer
 language plpgsql
 security definer
@@ -2456,11 +2456,25 @@ as $$
 #variable_conflict use_column
 declare
     moment timestamptz;
+    strays uuid[] := '{}';
+    new_queues text[] := '{}';
     lost uuid[];
     rescued integer;
 begin
     if not pg_try_advisory_xact_lock(hashtext('esteira.tick')) then
-        return 0;
+        return null;
+    end if;
+    if thorough then
+        -- A worker that is gone may hold jobs again: it lived after all, and claimed once more before it knew. Nor may a job hang
+        -- on a worker that nobody knows, because somebody deleted it or wrote another name into the job.
+        strays := array(
+            select distinct job.worker_id
+            from esteira.job_live as job
+            where job.worker_id is not null
+              and not exists (
+                select from esteira.worker as worker
+                where worker.id = job.worker_id and worker.lost_at is null and worker.stopped_at is null));
+        new_queues := array(select esteira.ready_queues(array(select queue.name from esteira.queue as queue)));
     end if;
     -- The clock is read once the rows are held. A tick that waited for them counted as one of long ago, so the next counted at once,
     -- before a worker that had been held up as well could beat.
@@ -2479,18 +2493,9 @@ begin
     lost := array(
         select worker.id
         from esteira.worker as worker
-        where worker.lost_at is null and worker.stopped_at is null and worker.missed_ticks >= lease);
-    if thorough then
-        -- A worker that is gone already may hold jobs again: it lived after all, and claimed once more before it knew. Nor may a
-        -- job hang on a worker that nobody knows, because somebody deleted it or wrote another name into the job.
-        lost := lost || array(
-            select distinct job.worker_id
-            from esteira.job_live as job
-            where job.worker_id is not null
-              and not exists (
-                select from esteira.worker as worker
-                where worker.id = job.worker_id and worker.lost_at is null and worker.stopped_at is null));
-    end if;
+        where worker.lost_at is null and worker.stopped_at is null and worker.missed_ticks >= lease
+        union
+        select unnest(strays));
     -- All their jobs in the order of the ids, as everybody takes them: worker by worker it would be another order.
     perform esteira.disconnect(format('esteira/%s', worker_id)) from unnest(lost) as worker_id;
     perform from esteira.job_live as job
@@ -2501,18 +2506,16 @@ begin
 
     perform esteira.maintain_partitions();
     perform esteira.expire();
-    if thorough then
-        insert into esteira.queue (name, created_at)
-        select ready.name, moment from esteira.ready_queues(array(select queue.name from esteira.queue as queue)) as ready (name)
-        on conflict (name) do nothing;
-    end if;
+    insert into esteira.queue (name, created_at)
+    select name, moment from unnest(new_queues) as name order by name
+    on conflict do nothing;
     delete from esteira.worker as worker
     where coalesce(worker.lost_at, worker.stopped_at) < moment - interval '1 day';
     return rescued;
 end
 $$;
 comment on function esteira.tick(integer, boolean) is
-'Maintenance: rescues workers that missed `lease` ticks, makes partitions ahead, expires jobs, forgets workers gone for a day; a thorough one also takes jobs back from workers that are gone or unknown, and notes new queues. Returns how many jobs were taken back.';
+'Maintenance: rescues workers that missed `lease` ticks, makes partitions ahead, expires jobs, forgets workers gone for a day; a thorough one also takes jobs back from workers that are gone or unknown, and notes new queues. Returns how many jobs were taken back; null, having done nothing, while another tick is under way.';
 
 create function esteira.set_retention(queue text default null, finished interval default null, dead interval default null) returns void
 language plpgsql

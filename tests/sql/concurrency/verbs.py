@@ -122,5 +122,5 @@ def programs(
 
 def lazy(*verbs: str) -> dict[str, str]:
     """Tell what the lazy ones among these programs answer when they find nothing."""
-    idle = {**LAZY, "tick": "[['0']]"} if verbs.count("tick") > 1 else LAZY
+    idle = {**LAZY, "tick": "[['None']]"} if verbs.count("tick") > 1 else LAZY
     return {name: idle[name.split()[0]] for name in programs(*verbs) if name.split()[0] in idle}
