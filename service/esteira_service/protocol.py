@@ -10,6 +10,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from esteira_service.problems import KINDS, MEDIA_TYPE, Refusal, problem
 
+# Among the scope's extensions where a request has arrived as a whole: nobody has to wait for its body.
+ARRIVED = "esteira.arrived"
 MAX_HEAD_BYTES = 64 << 10
 HEAD_SECONDS = 30.0
 # Java's client asks for HTTP/2 with every request, and httptools leaves off reading one that asks for another protocol,
@@ -55,6 +57,11 @@ class Protocol(HttpToolsProtocol):
         """Stop to count."""
         self._in_head = False
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Note that the request is there; most are before anybody reads them."""
+        self.scope.setdefault("extensions", {})[ARRIVED] = {}
+        super().on_message_complete()
 
     def _await_head(self) -> None:
         # No timer where a head arrives in one piece on a connection that is kept: uvicorn closes one that idles.

@@ -137,6 +137,13 @@ async def test_a_body_that_stops_is_waited_for_until_the_deadline(
     assert await stored(db) == 0
 
 
+async def test_a_body_that_is_there_needs_no_deadline(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "asyncio", None)
+    for _ in range(2):
+        client.send(HEAD, b"Content-Length: %d\r\n\r\n" % len(JOB), JOB)
+        assert (await client.answer())[0] == 202
+
+
 async def test_of_a_body_that_is_cut_off_nothing_is_stored(
     client: Client, app: FastAPI, db: asyncpg.Connection[Any]
 ) -> None:
