@@ -12,7 +12,7 @@ from esteira_worker.spacing import Spacing
 
 
 def never(self: Any, *_: object) -> None:
-    self._next = math.inf
+    self._looked = math.inf
 
 
 replace(Spacing, "looked", never)
