@@ -58,10 +58,6 @@ class Place:
         self.asked += 1
         await (await self.connected()).execute(statements, timeout=1800)
 
-    async def checkpoint(self) -> None:
-        """Let a round begin with nothing to be written but its own, and with the WAL's files to be written again."""
-        await self.run("checkpoint")
-
     async def close(self) -> None:
         """Close the connection."""
         if self._connection is not None:

@@ -155,6 +155,7 @@ def enqueue_statement(jobs: Sequence[NewJob], *, atomic: bool, notify: bool = Fa
             raise InvalidInput(f"{job!r:.100} is no job: give NewJob(…), or what a task's new_job(…) returns")
     if len(jobs) == 1:
         # Only what is given: most jobs have two of 18 arguments, and nulls took 13 of 330 µs.
+        # Without the task there would be no such function.
         values = (*_values(jobs[0]), None if atomic else False, notify or None)
         given = (True, *[value is not None for value in values[1:]])
         return _enqueue_one(given), tuple(compress(values, given))

@@ -131,6 +131,11 @@ async def test_one_refused_job_refuses_all(client: Client) -> None:
     assert await client.jobs() == []
 
 
+async def test_a_job_of_no_task_is_refused_as_such(client: Client) -> None:
+    with pytest.raises(InvalidInput):
+        await client.enqueue_many([NewJob(None)])  # type: ignore[arg-type]
+
+
 async def test_what_cannot_be_stored_is_refused_with_its_reason(client: Client) -> None:
     nan = float("nan")
     refused: list[tuple[dict[str, Any], str]] = [

@@ -32,10 +32,10 @@ class Ticking:
             raise self.answer
         return self.answer
 
-    async def ticks(self, seconds: int) -> str:
-        """Tick once a second; return which were thorough, as T, and which were not."""
+    async def ticks(self, times: int) -> str:
+        """Tick whenever a second and its jitter are over; return which were thorough, as T, and which were not."""
         seen = ""
-        for _ in range(seconds):
+        for _ in range(times):
             self.now += 1.3
             try:
                 await self.life._tick(self.now)

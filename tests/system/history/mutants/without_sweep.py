@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from history_tasks import app  # noqa: F401 - what the worker runs
 from replaced import replace
 
+from esteira_worker.claimer import Claimer
 from esteira_worker.spacing import Spacing
 
-
-def never(self: Any, *_: object) -> None:
-    self._looked = math.inf
+begin = Claimer.__init__
 
 
-replace(Spacing, "looked", never)
+class Once(Spacing):
+    """Due once."""
+
+    _is_due = True
+
+    def due(self, now: float, sharers: int) -> bool:
+        """Say so the first time."""
+        due, self._is_due = self._is_due, False
+        return due
+
+
+def sweep_once(self: Any, *arguments: Any, **named: Any) -> None:
+    begin(self, *arguments, **named)
+    self._sweeps = Once()
+
+
+replace(Claimer, "__init__", sweep_once)
