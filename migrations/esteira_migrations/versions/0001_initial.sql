@@ -2495,7 +2495,8 @@ begin
         from esteira.worker as worker
         where worker.lost_at is null and worker.stopped_at is null and worker.missed_ticks >= lease
         union
-        select unnest(strays));
+        select unnest(strays)
+        order by 1);
     -- All their jobs in the order of the ids, as everybody takes them: worker by worker it would be another order.
     perform esteira.disconnect(format('esteira/%s', worker_id)) from unnest(lost) as worker_id;
     perform from esteira.job_live as job
