@@ -26,8 +26,11 @@ class _Pace:
 
     _last = float("-inf")
 
-    def first_in_a_while(self) -> bool:
-        """Tell whether for 1 ms nobody asked this or had something to tell: of many jobs at once, one is the first."""
+    def with_commit(self) -> bool:
+        """Tell whether a job about to be enqueued is to tell the workers as it commits.
+
+        It is if for 1 ms nobody asked this or had something to tell: of many jobs at once, one does.
+        """
         before, self._last = self._last, time.monotonic()
         return self._last - before >= QUIET_SECONDS
 
@@ -68,14 +71,25 @@ class Notifier(_Pace):
 
 
 class SyncNotifier(_Pace):
-    """Send a notification after each commit: a caller that blocks has none to gather."""
+    """Send a notification after each commit that sent none: a caller that blocks has none to gather.
+
+    Whose last job took less than 1 ms waits for nobody's commit, so the next one tells of itself as well.
+    """
 
     def __init__(self, database: SyncDatabase) -> None:
         self._database = database
+        self._asked = float("-inf")
+        self._commits_fast = False
+
+    def with_commit(self) -> bool:
+        """Tell whether a job to be enqueued is to tell the workers as it commits: after a pause, or a quick one."""
+        paused, self._asked = super().with_commit(), self._last
+        return paused or self._commits_fast
 
     def notify(self, queues: Iterable[str], *, notified: bool = False) -> None:
         """Tell that these queues have something new, unless the workers have heard."""
         self._last = time.monotonic()
+        self._commits_fast = self._last - self._asked < QUIET_SECONDS
         told = set(queues)
         if notified or not told:
             return

@@ -249,7 +249,7 @@ class SyncClient(SyncOperations):
         rows: Sequence[Row]
         if not jobs:
             return []
-        notify = db is None and self._notifier.first_in_a_while()
+        notify = db is None and self._notifier.with_commit()
         statement, values = enqueue_statement(jobs, atomic=atomic, notify=notify)
         without_key = [job for job in jobs if job.on_conflict and job.unique_key is None]
         if without_key:

@@ -10,7 +10,7 @@ declare
 begin
     perform esteira.record_attempt(ids, outcome, failure, null, moment);
     update esteira.job_live as job
-    set crashes = job.crashes + 1,
+    set crashes = least(job.crashes + 1, 999999999),
         error = failure || jsonb_build_object('attempt', job.attempt, 'at', moment)
     where job.id = any (lose.ids);
     -- A cancel that was asked for beats the dead letter: requeue sees to it.

@@ -5,7 +5,7 @@ as $$
 insert into esteira.attempt (job_id, attempt, outcome, error, traceback, worker_id, engine, started_at, finished_at)
 select job.id, job.attempt, record_attempt.outcome,
        record_attempt.error || jsonb_build_object('attempt', job.attempt, 'at', moment),
-       record_attempt.traceback, job.worker_id, job.engine, job.started_at, moment
+       record_attempt.traceback, job.worker_id, job.engine, coalesce(job.started_at, job.updated_at), moment
 from esteira.job_live as job
 where job.id = any (record_attempt.ids)
 on conflict (job_id, attempt) do update

@@ -66,7 +66,7 @@ begin
     set status = 'running', attempt = job.attempt + 1, worker_id = claim.worker_id, engine = claim.engine,
         started_at = moment, updated_at = moment
     where job.ctid = any (array(select ready.ctid from ready))
-    returning job.id, job.queue::text, job.task::text, job.priority::smallint, job.ready_at::timestamptz, job.payload, job.attempt,
+    returning job.id, job.queue::text, job.task::text, job.priority::smallint, job.ready_at::timestamptz, job.payload, job.attempt::integer,
               job.failures::integer, job.crashes::integer, job.timeout_seconds::double precision, job.started_at;
     if not found then
         return query select null::uuid, null::text, null::text, null::smallint, null::timestamptz, null::jsonb, null::integer,

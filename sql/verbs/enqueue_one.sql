@@ -30,15 +30,20 @@ as $$
 declare
     moment timestamptz := esteira.now();
     level smallint;
-    declared record;
+    declared_queue text;
+    declared_priority smallint;
+    declared_unique text[];
+    labels text[] := '{}';
     due timestamptz;
 begin
-    select t.queue, t.priority, t.unique_fields into declared from esteira.task as t where t.name = task;
+    select t.queue, t.priority, t.unique_fields into declared_queue, declared_priority, declared_unique
+    from esteira.task as t
+    where t.name = task;
     if not found then
         -- Of one that a worker has declared, the name was checked then.
         perform esteira.check_name(task);
     end if;
-    if coalesce(unique_key, idempotency_key, on_conflict) is not null or declared.unique_fields is not null then
+    if coalesce(unique_key, idempotency_key, on_conflict) is not null or declared_unique is not null then
         -- As one of many: they take a longer way.
         select many.queue, many.id, many.outcome into queue, id, outcome
         from esteira.enqueue_many(
@@ -52,18 +57,20 @@ begin
         end if;
         level := esteira.priority_number(priority);
         due := greatest(run_at, moment + delay, moment);
-        queue := coalesce(queue, declared.queue, 'default');
+        queue := coalesce(queue, declared_queue, 'default');
+        if tags is not null then
+            labels := array(select jsonb_array_elements_text(tags));
+        end if;
         id := esteira.uuid7();
         outcome := 'enqueued';
         insert into esteira.job_live (
             id, queue, task, priority, max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds,
             created_at, updated_at, run_at, ready_at, expires_at, tags, metadata, payload)
         values (
-            id, queue, task, coalesce(level, declared.priority, 1),
+            id, queue, task, coalesce(level, declared_priority, 1),
             max_attempts, extract(epoch from retry_first), extract(epoch from retry_max), extract(epoch from timeout),
             moment, moment, due, due, expires_at,
-            case when tags is null then '{}' else array(select jsonb_array_elements_text(tags)) end,
-            coalesce(metadata, '{}'), coalesce(payload, '{}'));
+            labels, coalesce(metadata, '{}'), coalesce(payload, '{}'));
     end if;
     -- Commits that notify queue up behind one lock, each until it is on the disk: of those that come this way, one at a time does.
     notified := coalesce(notify, false) and queue is not null and pg_try_advisory_xact_lock(hashtext('esteira.notify'));

@@ -25,7 +25,7 @@ begin
     perform esteira.record_attempt(array[id], outcome, told, traceback, moment);
 
     update esteira.job_live as job
-    set failures = job.failures + 1,
+    set failures = least(job.failures + 1, 999999999),
         error = told || jsonb_build_object('attempt', job.attempt, 'at', moment)
     where job.id = fail.id;
 

@@ -108,9 +108,20 @@ async def test_running_is_what_a_claim_makes_it(queue: Any) -> None:
         await queue.connection.execute("update esteira.job set status = 'running' where id = $1", job)
 
 
+async def test_running_for_somebody_by_hand_comes_back_without_a_start(queue: Any, database_url: str) -> None:
+    job = await queue.enqueue()
+    await queue.connection.execute(
+        "update esteira.job set status = 'running', worker_id = $2, engine = 0 where id = $1", job, uuid4()
+    )
+    assert await queue.call("tick") == 1
+    assert (await queue.job(job))["status"] == "queued"
+    await goes_on(queue, database_url)
+
+
 REFUSED = {
-    "attempt = 2147483647": "job_counts_add_up",
-    "attempt = -1": "job_counts_add_up",
+    "attempt = 2147483647": "job_count_is_below_a_billion",
+    "failures = 2147483647": "job_count_is_below_a_billion",
+    "attempt = -1": "job_count_is_below_a_billion",
     "ready_at = 'infinity'": "job_runs_from_1970_to_2200",
     "ready_at = '-infinity'": "job_runs_from_1970_to_2200",
     "run_at = '0044-03-15 BC'": "job_runs_from_1970_to_2200",
@@ -164,8 +175,12 @@ WORKS = [
     "priority = 3",
     "attempt = 999999998",
     "attempt = 9, failures = 5, crashes = 4",
+    "attempt = 0, failures = 2, crashes = 2",
     "max_attempts = 1, failures = 1, attempt = 1",
     "generation = 2147483647",
+    "generation = -1",
+    "result = '1', result_error = 'it had none'",
+    "failures = 999999999, crashes = 999999999",
     "tags = array['a', null]",
     "payload = 'null'",
     "metadata = '{}'",
@@ -178,6 +193,29 @@ WORKS = [
     "started_at = '1999-01-01'",
     "retry_first_seconds = 'NaN', retry_max_seconds = 'infinity'",
 ]
+
+
+async def test_what_runs_has_begun_whatever_its_attempt_says(queue: Any, database_url: str) -> None:
+    await queue.register()
+    job = await queue.running()
+    await queue.connection.execute(
+        "update esteira.job set attempt = 0, expires_at = now(), unique_key = 'k' where id = $1", job
+    )
+    await queue.call("tick")
+    with pytest.raises(asyncpg.PostgresError) as refused:
+        await queue.enqueue(unique_key="k", on_conflict="replace")
+    assert refused.value.sqlstate == "ES003"
+    assert (await queue.job(job))["status"] == "running"
+    await goes_on(queue, database_url)
+
+
+async def test_counts_at_their_end_hinder_nobody(queue: Any, database_url: str) -> None:
+    failing, lost = await queue.running(), await queue.running()
+    await queue.connection.execute("update esteira.job set failures = 999999999, crashes = 999999999")
+    assert await queue.fail(failing) == "dead"
+    assert await queue.call("tick") == 1
+    assert (await queue.job(lost))["reason"] == "crashed"
+    await goes_on(queue, database_url)
 
 
 @pytest.mark.parametrize("change", WORKS)

@@ -56,22 +56,35 @@ async def test_a_burst_becomes_one_at_once_and_one_after_it(database_url: str) -
     await database.close()
 
 
-async def test_the_first_in_a_while_is_one_before_which_nothing_was_asked_or_told(
+async def test_a_job_tells_with_its_commit_where_nothing_was_asked_or_told_for_a_while(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
     monkeypatch.setattr("esteira.notifier.time.monotonic", lambda: now)
     database, sync_database = Database(database_url), SyncDatabase(database_url)
     for notifier in (Notifier(database), SyncNotifier(sync_database)):
-        assert notifier.first_in_a_while()
-        assert not notifier.first_in_a_while()
+        assert notifier.with_commit()
+        assert not notifier.with_commit()
         now += 2 * QUIET_SECONDS
         notifier.notify([], notified=True)
-        assert not notifier.first_in_a_while()
+        assert not notifier.with_commit()
         now += 2 * QUIET_SECONDS
-        assert notifier.first_in_a_while()
+        assert notifier.with_commit()
     await database.close()
     sync_database.close()
+
+
+def test_a_job_of_a_caller_that_blocks_tells_with_its_commit_if_the_last_one_was_quick(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("esteira.notifier.time.monotonic", lambda: now)
+    notifier = SyncNotifier(SyncDatabase(database_url))
+    for seconds, quick in ((0.9 * QUIET_SECONDS, True), (1.1 * QUIET_SECONDS, False), (0.9 * QUIET_SECONDS, True)):
+        notifier.with_commit()
+        now += seconds
+        notifier.notify([], notified=True)
+        assert notifier.with_commit() == quick
 
 
 def test_a_caller_that_only_waited_for_its_notification_did_not_pause(
@@ -89,7 +102,7 @@ def test_a_caller_that_only_waited_for_its_notification_did_not_pause(
     database = Slow(database_url)
     notifier = SyncNotifier(database)
     notifier.notify(["a"])
-    assert not notifier.first_in_a_while()
+    assert not notifier.with_commit()
     database.close()
 
 

@@ -136,14 +136,15 @@ $$;
 comment on function esteira.backoff(integer, double precision, double precision) is
 'How long to wait after the n-th failure: random between 0 and first × 2^(n-1), at most max or a year.';
 
--- What a single column may hold is a domain: it is checked where a value is written, so a claim or a settle, which writes none of
--- these, does not check them again. As constraints of the table they were planned anew by every statement and checked for
+-- What a single column may hold is a domain: it is checked where a value is written, so a claim or a settle, which writes few of
+-- these, does not check the rest again. As constraints of the table they were planned anew by every statement and checked for
 -- every row: 6 % of a claim and of a settle, 9 % of what enqueueing one job costs the server.
 -- No regular expression, which is dear: enqueue_many checks the syntax of the names.
 create domain esteira.queue_name as text constraint job_queue_is_short check (length(value) between 1 and 100);
 create domain esteira.task_name as text constraint job_task_is_short check (length(value) between 1 and 100);
 create domain esteira.priority_level as smallint constraint job_priority_is_0_to_3 check (value between 0 and 3);
-create domain esteira.tally as integer constraint job_counts_add_up check (value >= 0);
+-- Below a billion: what adds one to an integer at its end would fail, for all that it was to change.
+create domain esteira.tally as integer constraint job_count_is_below_a_billion check (value >= 0 and value < 1000000000);
 create domain esteira.attempts as integer constraint job_limits_are_positive check (value >= 1);
 create domain esteira.backoff_seconds as double precision constraint job_limits_are_positive check (value >= 0);
 -- NaN and infinity are positive, too, and a view that makes an interval of one would fail for all jobs: a century is enough.
@@ -174,7 +175,7 @@ create table esteira.job (
     priority            esteira.priority_level not null default 1,
     status              text not null default 'queued',
     reason              text,
-    attempt             integer not null default 0,
+    attempt             esteira.tally not null default 0,
     failures            esteira.tally not null default 0,
     crashes             esteira.tally not null default 0,
     generation          integer not null default 1,
@@ -200,21 +201,17 @@ create table esteira.job (
     error               esteira.job_error,
     result_error        text,
     payload             jsonb not null default '{}',
-    result              jsonb,
-
-    -- What columns have to do with one another. What only live jobs, only dead ones or only finished ones could break stands at their
-    -- partition, below: each constraint is read and planned anew by every statement that writes a row, which for one job was a
-    -- third of what enqueueing it costs the server. That the status is one of the six is what the partitions say.
-    -- Attempts stay below a billion: the next claim adds one, and an overflow there would be every claim's.
-    constraint job_counts_add_up check (
-        attempt >= failures + crashes and generation >= 1 and attempt < 1000000000)
+    result              jsonb
 ) partition by list (status);
 
+-- What columns have to do with one another stands at the partition whose rows could break it, and there is little of it: a
+-- constraint is kept as text, and every statement that writes a row reads and plans it anew. All that could be said took a quarter
+-- of what enqueueing one job costs the server. Here stands what would lose a job, which runs for ever if it runs for nobody, or
+-- break a view.
 create table esteira.job_live partition of esteira.job (
     constraint job_running_has_a_worker check (
-        (status = 'running') = (worker_id is not null)
-        and case when worker_id is null then engine is null else engine is not null and started_at is not null and attempt > 0 end),
-    constraint job_live_has_no_end check (finished_at is null and result is null and result_error is null)
+        (status = 'running') = (worker_id is not null) and (worker_id is null) = (engine is null)),
+    constraint job_live_has_no_end check (finished_at is null)
 ) for values in ('queued', 'running', 'waiting')
 -- Half of each page is left to the versions that claims write: with the old one on the same page only what changed is logged.
 -- 250 of 1,240 bytes of WAL a job; 1,150 of 3,060 with a payload of 1 KB. No time, where the disk is fast.
@@ -231,8 +228,8 @@ create table esteira.job_dead partition of esteira.job (
     constraint job_result_is_of_a_completed_job check (result is null and result_error is null)
 ) for values in ('dead');
 create table esteira.job_finished partition of esteira.job (
-    constraint job_end_has_a_reason check (status = 'completed' or reason is not null),
-    constraint job_result_is_of_a_completed_job check (status = 'completed' or (result is null and result_error is null))
+    constraint job_cancelled_has_a_reason_and_no_result check (
+        status = 'completed' or (reason is not null and result is null and result_error is null))
 ) for values in ('completed', 'cancelled') partition by range (finished_at);
 -- A long payload was compressed when it was enqueued, if it could be, and moves here as it is. One that could not was tried again at
 -- the settle: 270 µs instead of 90 for one of 10 KB.
@@ -669,7 +666,7 @@ as $$
 insert into esteira.attempt (job_id, attempt, outcome, error, traceback, worker_id, engine, started_at, finished_at)
 select job.id, job.attempt, record_attempt.outcome,
        record_attempt.error || jsonb_build_object('attempt', job.attempt, 'at', moment),
-       record_attempt.traceback, job.worker_id, job.engine, job.started_at, moment
+       record_attempt.traceback, job.worker_id, job.engine, coalesce(job.started_at, job.updated_at), moment
 from esteira.job_live as job
 where job.id = any (record_attempt.ids)
 on conflict (job_id, attempt) do update
@@ -691,7 +688,7 @@ declare
 begin
     perform esteira.record_attempt(ids, outcome, failure, null, moment);
     update esteira.job_live as job
-    set crashes = job.crashes + 1,
+    set crashes = least(job.crashes + 1, 999999999),
         error = failure || jsonb_build_object('attempt', job.attempt, 'at', moment)
     where job.id = any (lose.ids);
     -- A cancel that was asked for beats the dead letter: requeue sees to it.
@@ -1057,16 +1054,16 @@ declare
     live record;
 begin
     loop
-        select job.id, job.attempt, job.expires_at <= moment as late into live
+        select job.id, job.attempt > 0 or job.status <> 'queued' as has_begun, job.expires_at <= moment as late into live
         from esteira.job_live as job
         where job.task = take_unique.task and job.unique_key = take_unique.unique_key;
         if not found then
             return query select new_id, 'enqueued';
             return;
         end if;
-        exit when live.attempt > 0 or (on_conflict <> 'replace' and live.late is not true);
+        exit when live.has_begun or (on_conflict <> 'replace' and live.late is not true);
         -- It may begin or end while we wait for it: then all is looked at again.
-        perform from esteira.job_live as job where job.id = live.id and job.attempt = 0 for update;
+        perform from esteira.job_live as job where job.id = live.id and job.attempt = 0 and job.status = 'queued' for update;
         continue when not found;
         if live.late then
             perform esteira.finish(array[live.id], 'cancelled', 'expired', moment);
@@ -1305,15 +1302,20 @@ as $$
 declare
     moment timestamptz := esteira.now();
     level smallint;
-    declared record;
+    declared_queue text;
+    declared_priority smallint;
+    declared_unique text[];
+    labels text[] := '{}';
     due timestamptz;
 begin
-    select t.queue, t.priority, t.unique_fields into declared from esteira.task as t where t.name = task;
+    select t.queue, t.priority, t.unique_fields into declared_queue, declared_priority, declared_unique
+    from esteira.task as t
+    where t.name = task;
     if not found then
         -- Of one that a worker has declared, the name was checked then.
         perform esteira.check_name(task);
     end if;
-    if coalesce(unique_key, idempotency_key, on_conflict) is not null or declared.unique_fields is not null then
+    if coalesce(unique_key, idempotency_key, on_conflict) is not null or declared_unique is not null then
         -- As one of many: they take a longer way.
         select many.queue, many.id, many.outcome into queue, id, outcome
         from esteira.enqueue_many(
@@ -1327,18 +1329,20 @@ begin
         end if;
         level := esteira.priority_number(priority);
         due := greatest(run_at, moment + delay, moment);
-        queue := coalesce(queue, declared.queue, 'default');
+        queue := coalesce(queue, declared_queue, 'default');
+        if tags is not null then
+            labels := array(select jsonb_array_elements_text(tags));
+        end if;
         id := esteira.uuid7();
         outcome := 'enqueued';
         insert into esteira.job_live (
             id, queue, task, priority, max_attempts, retry_first_seconds, retry_max_seconds, timeout_seconds,
             created_at, updated_at, run_at, ready_at, expires_at, tags, metadata, payload)
         values (
-            id, queue, task, coalesce(level, declared.priority, 1),
+            id, queue, task, coalesce(level, declared_priority, 1),
             max_attempts, extract(epoch from retry_first), extract(epoch from retry_max), extract(epoch from timeout),
             moment, moment, due, due, expires_at,
-            case when tags is null then '{}' else array(select jsonb_array_elements_text(tags)) end,
-            coalesce(metadata, '{}'), coalesce(payload, '{}'));
+            labels, coalesce(metadata, '{}'), coalesce(payload, '{}'));
     end if;
     -- Commits that notify queue up behind one lock, each until it is on the disk: of those that come this way, one at a time does.
     notified := coalesce(notify, false) and queue is not null and pg_try_advisory_xact_lock(hashtext('esteira.notify'));
@@ -1474,7 +1478,7 @@ begin
     set status = 'running', attempt = job.attempt + 1, worker_id = claim.worker_id, engine = claim.engine,
         started_at = moment, updated_at = moment
     where job.ctid = any (array(select ready.ctid from ready))
-    returning job.id, job.queue::text, job.task::text, job.priority::smallint, job.ready_at::timestamptz, job.payload, job.attempt,
+    returning job.id, job.queue::text, job.task::text, job.priority::smallint, job.ready_at::timestamptz, job.payload, job.attempt::integer,
               job.failures::integer, job.crashes::integer, job.timeout_seconds::double precision, job.started_at;
     if not found then
         return query select null::uuid, null::text, null::text, null::smallint, null::timestamptz, null::jsonb, null::integer,
@@ -1633,7 +1637,7 @@ begin
     perform esteira.record_attempt(array[id], outcome, told, traceback, moment);
 
     update esteira.job_live as job
-    set failures = job.failures + 1,
+    set failures = least(job.failures + 1, 999999999),
         error = told || jsonb_build_object('attempt', job.attempt, 'at', moment)
     where job.id = fail.id;
 
@@ -2134,7 +2138,7 @@ declare
 begin
     late := array(
         select job.id from esteira.job_live as job
-        where job.expires_at <= moment and job.attempt = 0
+        where job.expires_at <= moment and job.attempt = 0 and job.status = 'queued'
         order by job.expires_at
         limit expire.batch
         for update skip locked);
