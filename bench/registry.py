@@ -11,6 +11,7 @@ from bench.system import System
 
 _SYSTEMS = ("esteira", "raw", "graphile_worker", "pg_boss", "pgqueuer", "procrastinate", "celery")
 _SCENARIOS = (
+    "single",
     "enqueue",
     "drain",
     "pickup",

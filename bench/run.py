@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from bench.measured import OURS, Figure, Measured, collected
 from bench.scale import Scale
-from bench.scenario import Scenario
+from bench.scenario import Scenario, Step
 from bench.servers import Servers
 from bench.session import Session, session
 from bench.system import MissingError, System
@@ -75,11 +75,17 @@ async def _scenario(
             for name in order:
                 if name not in sessions:
                     continue
-                figures = await _round(scenario, sessions[name], scale, outcome)
+                figures = await _tried(scenario.round, scenario, sessions[name], scale, outcome)
                 if figures is None:
                     del sessions[name]
                 else:
+                    if scenario.rounds != "brief":
+                        said = ", ".join(f"{one.name} {one.value:,.4g} {one.unit}".strip() for one in figures[:3])
+                        say(f"  {systems[name].name}: {said}")
                     rounds.setdefault(systems[name].name, []).append(figures)
+        for name, opened in sessions.items():
+            if scenario.end and await _tried(scenario.end, scenario, opened, scale, outcome) is None:
+                del rounds[systems[name].name]
     for system, figures_of_rounds in rounds.items():
         outcome.measured += collected(scenario.name, system, figures_of_rounds)
 
@@ -101,17 +107,17 @@ async def _sessions(
     return opened
 
 
-async def _round(scenario: Scenario, opened: Session, scale: Scale, outcome: Outcome) -> list[Figure] | None:
+async def _tried(
+    step: Step, scenario: Scenario, opened: Session, scale: Scale, outcome: Outcome
+) -> list[Figure] | None:
+    """Return the figures of a round; None where it failed, of which the outcome tells."""
     try:
-        figures = await scenario.round(opened, scale)
+        return await step(opened, scale)
     except (asyncio.CancelledError, KeyboardInterrupt):
         raise
     except Exception as error:  # noqa: BLE001
         outcome.miss(opened.system.name, scenario.name, f"{_why(error)} {opened.last_words()[-300:]}".strip())
         return None
-    said = ", ".join(f"{one.name} {one.value:,.4g} {one.unit}".strip() for one in figures[:3])
-    say(f"  {opened.system.name}: {said}")
-    return figures
 
 
 def _why(error: Exception) -> str:

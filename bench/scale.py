@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Rounds = Literal["many", "few", "once"]
+Rounds = Literal["brief", "many", "few", "once"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,6 @@ class Scale:
     rounds: Mapping[Rounds, int]
     round_seconds: float
     held_rounds: int
-    single_seconds: float
     pickups: int
     steady_rate: float
     steady_seconds: float
@@ -37,10 +36,9 @@ class Scale:
 
 SMOKE = Scale(
     name="smoke",
-    rounds={"many": 1, "few": 1, "once": 1},
+    rounds={"brief": 2, "many": 1, "few": 1, "once": 1},
     round_seconds=0.01,
     held_rounds=2,
-    single_seconds=0.02,
     pickups=20,
     steady_rate=50,
     steady_seconds=1,
@@ -55,10 +53,9 @@ SMOKE = Scale(
 )
 SHORT = Scale(
     name="short",
-    rounds={"many": 3, "few": 1, "once": 1},
+    rounds={"brief": 50, "many": 3, "few": 1, "once": 1},
     round_seconds=1.6,
     held_rounds=3,
-    single_seconds=0.5,
     pickups=100,
     steady_rate=500,
     steady_seconds=3,
@@ -73,10 +70,9 @@ SHORT = Scale(
 )
 FULL = Scale(
     name="full",
-    rounds={"many": 5, "few": 3, "once": 1},
+    rounds={"brief": 200, "many": 5, "few": 3, "once": 1},
     round_seconds=2,
     held_rounds=6,
-    single_seconds=2,
     pickups=500,
     steady_rate=500,
     steady_seconds=20,

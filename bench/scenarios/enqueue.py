@@ -1,4 +1,4 @@
-"""Enqueue one by one, each durable before the next, and a thousand a call, by one client; nobody works."""
+"""Enqueue a thousand a call, by one client; nobody works."""
 
 from __future__ import annotations
 
@@ -7,18 +7,11 @@ from bench.scale import Scale
 from bench.scenario import Scenario
 from bench.session import Session
 
-# What about all systems manage one by one; only the size of a round follows from it.
-SINGLE_PACE = 2_000
-
 
 async def _round(session: Session, scale: Scale) -> list[Figure]:
-    single = max(20, int(SINGLE_PACE * scale.single_seconds))
     many = max(1000, scale.jobs(session.system.pace) // 1000 * 1000)
     await session.warm_up()
-    figures = [
-        Figure("one by one", single / await session.single(single), "jobs/s", "more"),
-        Figure("1,000 a call", many / await session.many(many), "jobs/s", "more"),
-    ]
+    figures = [Figure("1,000 a call", many / await session.many(many), "jobs/s", "more")]
     # They are drained, which checks that they are there, and the next round meets what this one met.
     async with session.working() as worker:
         await session.done(scale.patience_seconds, worker)

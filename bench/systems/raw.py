@@ -59,6 +59,7 @@ class Raw:
     on_postgres = True
     settings = f"one connection, batches of {BATCH:,}, no driver, no handlers"
     cannot: Mapping[str, str] = {
+        "single": "enqueueing is one call of the same function",
         "enqueue": "enqueueing is one call of the same function",
         "pickup": _NO_HANDLER,
         "steady": _NO_HANDLER,

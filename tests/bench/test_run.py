@@ -74,6 +74,19 @@ async def test_a_system_that_fails_keeps_its_earlier_rounds_and_stops_nobody(vis
     assert outcome.missing == [{"system": "fragile", "scenario": "drain", "why": "RuntimeError: stuck"}]
 
 
+async def test_who_fails_at_the_end_of_all_rounds_has_no_figure(visits: list[str]) -> None:
+    async def end(session: Any, _: object) -> list[Figure]:
+        visits.append(f"{session.system.name} ends")
+        if session.system.name == "peer":
+            raise RuntimeError("a job is gone")
+        return []
+
+    outcome = await outcome_of([System("esteira"), System("peer")], visits, rounds="few", end=end)
+    assert visits == ["esteira", "peer", "esteira ends", "peer ends"]
+    assert [one.system for one in outcome.measured] == ["esteira"]
+    assert outcome.missing == [{"system": "peer", "scenario": "drain", "why": "RuntimeError: a job is gone"}]
+
+
 async def test_what_is_missing_or_cannot_start_is_named_with_its_reason(visits: list[str]) -> None:
     outcome = await outcome_of([System("absent", missing="install it"), System("unborn"), System("esteira")], visits)
     assert set(visits) == {"esteira"}

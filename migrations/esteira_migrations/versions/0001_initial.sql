@@ -114,11 +114,12 @@ select (array['low', 'normal', 'high', 'critical'])[number + 1]
 $$;
 comment on function esteira.priority_name(smallint) is 'The name of a priority: 0 low, 1 normal, 2 high, 3 critical.';
 
+-- The length apart: to count to a hundred, the expression alone took 10 µs instead of 2.
 create function esteira.check_name(name text) returns void
 language plpgsql immutable strict parallel safe
 as $$
 begin
-    if name collate "C" !~ '^[[:alnum:]_][[:alnum:]_.:/-]{0,99}$' then
+    if length(name) > 100 or name collate "C" !~ '^[[:alnum:]_][[:alnum:]_.:/-]*$' then
         raise exception '"%" is no name: use 1 to 100 letters of ASCII, digits, and _ . : / -', name using errcode = 'ES004';
     end if;
 end
