@@ -8,7 +8,7 @@ declare
     live record;
 begin
     loop
-        select job.id, job.attempt > 0 or job.status <> 'queued' as has_begun, job.expires_at <= moment as late into live
+        select job.id, job.attempt > 0 or job.status = 'running' as has_begun, job.expires_at <= moment as late into live
         from esteira.job_live as job
         where job.task = take_unique.task and job.unique_key = take_unique.unique_key;
         if not found then
@@ -17,7 +17,7 @@ begin
         end if;
         exit when live.has_begun or (on_conflict <> 'replace' and live.late is not true);
         -- It may begin or end while we wait for it: then all is looked at again.
-        perform from esteira.job_live as job where job.id = live.id and job.attempt = 0 and job.status = 'queued' for update;
+        perform from esteira.job_live as job where job.id = live.id and job.attempt = 0 and job.status <> 'running' for update;
         continue when not found;
         if live.late then
             perform esteira.finish(array[live.id], 'cancelled', 'expired', moment);

@@ -11,7 +11,7 @@ declare
 begin
     late := array(
         select job.id from esteira.job_live as job
-        where job.expires_at <= moment and job.attempt = 0 and job.status = 'queued'
+        where job.expires_at <= moment and job.attempt = 0 and job.status <> 'running'
         order by job.expires_at
         limit expire.batch
         for update skip locked);

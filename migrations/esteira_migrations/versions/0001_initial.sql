@@ -1055,7 +1055,7 @@ declare
     live record;
 begin
     loop
-        select job.id, job.attempt > 0 or job.status <> 'queued' as has_begun, job.expires_at <= moment as late into live
+        select job.id, job.attempt > 0 or job.status = 'running' as has_begun, job.expires_at <= moment as late into live
         from esteira.job_live as job
         where job.task = take_unique.task and job.unique_key = take_unique.unique_key;
         if not found then
@@ -1064,7 +1064,7 @@ begin
         end if;
         exit when live.has_begun or (on_conflict <> 'replace' and live.late is not true);
         -- It may begin or end while we wait for it: then all is looked at again.
-        perform from esteira.job_live as job where job.id = live.id and job.attempt = 0 and job.status = 'queued' for update;
+        perform from esteira.job_live as job where job.id = live.id and job.attempt = 0 and job.status <> 'running' for update;
         continue when not found;
         if live.late then
             perform esteira.finish(array[live.id], 'cancelled', 'expired', moment);
@@ -2139,7 +2139,7 @@ declare
 begin
     late := array(
         select job.id from esteira.job_live as job
-        where job.expires_at <= moment and job.attempt = 0 and job.status = 'queued'
+        where job.expires_at <= moment and job.attempt = 0 and job.status <> 'running'
         order by job.expires_at
         limit expire.batch
         for update skip locked);
