@@ -53,7 +53,7 @@ SMOKE = Scale(
 )
 SHORT = Scale(
     name="short",
-    rounds={"brief": 50, "many": 3, "few": 1, "once": 1},
+    rounds={"brief": 100, "many": 3, "few": 1, "once": 1},
     round_seconds=1.6,
     held_rounds=3,
     pickups=100,

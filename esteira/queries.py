@@ -45,6 +45,13 @@ JOB_BY_ID = JOBS_BY_IDS.replace("any($1)", "$1")
 _LIVE = " and status in ('queued', 'running', 'waiting')"
 LIVE_JOBS_BY_IDS = JOBS_BY_IDS + _LIVE
 LIVE_JOBS_BY_IDS_WITHOUT_BODIES = _JOB_BY_IDS.format(columns=", ".join(JOB_COLUMNS)) + _LIVE
+# What one that was just enqueued has not got is not asked for, nor looked for in esteira.activity. (The status is not
+# compared: that takes the planner to the index of what is ready, all of it.)
+NEW_COLUMNS = (
+    "id", "queue", "task", "priority", "status", "attempt", "generation", "max_attempts", "retry_first_seconds",
+    "retry_max_seconds", "timeout_seconds", "metadata", "tags", "unique_key", "created_at", "run_at", "expires_at",
+)  # fmt: skip
+NEW_JOBS_BY_IDS = _JOB_BY_IDS.format(columns=", ".join(NEW_COLUMNS)) + _LIVE
 MISSING = "select esteira.missing($1)"
 LIVE_IDS = "select id from esteira.job_live where id = any($1)"
 DECLARED = "select name from esteira.task where name = any($1)"

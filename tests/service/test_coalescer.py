@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from esteira.client import Client
-from esteira.errors import DatabaseUnavailable, InvalidInput
+from esteira.errors import DatabaseUnavailable, InvalidInput, JobNotFound
 from esteira.new_job import NewJob
+from esteira.retry import RetryChange
 from esteira_service.coalescer import Coalescer, Stored
 from esteira_service.storing import MAX_JOBS
 
@@ -49,6 +51,43 @@ async def commits(db: asyncpg.Connection[Any]) -> int:
     # A row carries the transaction that made it.
     found: int = await db.fetchval("select count(distinct xmin::text) from esteira.job_live")
     return found
+
+
+EVERYTHING: dict[str, Any] = {
+    "queue": "q", "priority": "high", "delay": 60, "retry": RetryChange(attempts=7, first=1, max=9), "timeout": 5,
+    "metadata": {"b": 1, "a": None}, "tags": ["x", "y"],
+    "expires_at": datetime(2100, 1, 1, tzinfo=timezone(timedelta(hours=2))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("options", [{}, EVERYTHING])
+async def test_a_new_job_is_shown_as_it_is_read(coalescer: Coalescer, state: State, options: dict[str, Any]) -> None:
+    stored = await coalescer.enqueue(NewJob("t", {"a": 1}, **options))
+    read = await state.client.get(stored.enqueued.id)
+    assert stored.job == read.model_copy(update={"payload": None})
+
+
+async def test_a_job_that_has_begun_or_was_removed_meanwhile_is_shown_as_such(
+    coalescer: Coalescer, state: State, db: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enqueue_each = state.client.enqueue_each
+
+    async def slowly(jobs: Sequence[NewJob]) -> list[Enqueued]:
+        enqueued = await enqueue_each(jobs)
+        await db.execute(
+            "update esteira.job set status = 'running', attempt = 1, worker_id = id, engine = 0 where task = 'begun'"
+        )
+        await db.execute("delete from esteira.job where task = 'removed'")
+        return enqueued
+
+    monkeypatch.setattr(state.client, "enqueue_each", slowly)
+    new, begun, removed = await asyncio.gather(
+        *(coalescer.enqueue(NewJob(task)) for task in ("new", "begun", "removed")), return_exceptions=True
+    )
+    assert isinstance(new, Stored)
+    assert isinstance(begun, Stored)
+    assert (new.job.status, begun.job.status, begun.job.attempt) == ("queued", "running", 1)
+    assert isinstance(removed, JobNotFound)
 
 
 async def test_posts_that_arrive_during_an_insert_share_the_next_one(
