@@ -37,7 +37,7 @@ async def _round(session: Session, scale: Scale) -> list[Figure]:  # noqa: ARG00
         raise MissingError("there is no wrk, the load generator, here; on Debian: apt-get install wrk")
     with serving("esteira_service", session.place.url) as service, serving("bench.empty_route", "") as empty:
         _load(service)
-        # In turns, since a shared machine changes its pace within seconds..
+        # In turns, since a shared machine changes its pace within seconds.
         turns = [(_load(empty), _load(service)) for _ in range(TURNS)]
         posted = [post for _, post in turns]
         return [
