@@ -45,8 +45,8 @@ JOB_BY_ID = JOBS_BY_IDS.replace("any($1)", "$1")
 _LIVE = " and status in ('queued', 'running', 'waiting')"
 LIVE_JOBS_BY_IDS = JOBS_BY_IDS + _LIVE
 LIVE_JOBS_BY_IDS_WITHOUT_BODIES = _JOB_BY_IDS.format(columns=", ".join(JOB_COLUMNS)) + _LIVE
-# What one that was just enqueued has not got is not asked for, nor looked for in esteira.activity. (The status is not
-# compared: that takes the planner to the index of what is ready, all of it.)
+# What one that was just enqueued has not got is not asked for, nor looked for in esteira.activity. (Not with the status
+# "queued" alone: that takes the planner to the index of what is ready, all of it.)
 NEW_COLUMNS = (
     "id", "queue", "task", "priority", "status", "attempt", "generation", "max_attempts", "retry_first_seconds",
     "retry_max_seconds", "timeout_seconds", "metadata", "tags", "unique_key", "created_at", "run_at", "expires_at",

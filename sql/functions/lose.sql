@@ -9,6 +9,7 @@ declare
     hopeless uuid[];
 begin
     perform esteira.record_attempt(ids, outcome, failure, null, moment);
+    -- Where esteira.tally ends, it stays: a failure here would be that of every tick.
     update esteira.job_live as job
     set crashes = least(job.crashes + 1, 999999999),
         error = failure || jsonb_build_object('attempt', job.attempt, 'at', moment)

@@ -24,6 +24,7 @@ begin
     end if;
     perform esteira.record_attempt(array[id], outcome, told, traceback, moment);
 
+    -- Where esteira.tally ends, it stays.
     update esteira.job_live as job
     set failures = least(job.failures + 1, 999999999),
         error = told || jsonb_build_object('attempt', job.attempt, 'at', moment)

@@ -688,6 +688,7 @@ declare
     hopeless uuid[];
 begin
     perform esteira.record_attempt(ids, outcome, failure, null, moment);
+    -- Where esteira.tally ends, it stays: a failure here would be that of every tick.
     update esteira.job_live as job
     set crashes = least(job.crashes + 1, 999999999),
         error = failure || jsonb_build_object('attempt', job.attempt, 'at', moment)
@@ -1637,6 +1638,7 @@ begin
     end if;
     perform esteira.record_attempt(array[id], outcome, told, traceback, moment);
 
+    -- Where esteira.tally ends, it stays.
     update esteira.job_live as job
     set failures = least(job.failures + 1, 999999999),
         error = told || jsonb_build_object('attempt', job.attempt, 'at', moment)
