@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from esteira import queries
 from esteira.client import Client
 from esteira.encoding import Encoded
 from esteira.errors import EsteiraError, JobNotFound
-from esteira.job import Job
 from esteira.new_job import Enqueued, NewJob
 from esteira.operations import PATIENCE_SECONDS
+from esteira_service.models import JobView
 from esteira_service.storing import MAX_CHARACTERS, MAX_JOBS, store
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What became of a job, and the job that this is about, without its payload."""
+    """What became of a job, and how the job that this is about is shown, without its payload."""
 
     enqueued: Enqueued
-    job: Job
+    view: JobView
 
-
-# The columns of a new job that NEW_JOBS_BY_IDS leaves out.
-_NEW: dict[str, Any] = dict.fromkeys(queries.JOB_COLUMNS) | {"progress": 0.0, "failures": 0, "crashes": 0}
 
 _Batch = list[tuple[NewJob, "asyncio.Future[Stored]"]]
 
@@ -81,27 +77,30 @@ class Coalescer:
 
     async def _store(self, batch: _Batch) -> None:
         found = await store(self._client, [new for new, _ in batch])
-        jobs = await self._jobs({one.id for one in found if isinstance(one, Enqueued)})
+        views = await self._views({one.id for one in found if isinstance(one, Enqueued)})
         for (_, stored), one in zip(batch, found, strict=True):
             if isinstance(one, EsteiraError):
                 _settle(stored, one)
-            elif one.id in jobs:
-                _settle(stored, Stored(one, jobs[one.id]))
+            elif one.id in views:
+                _settle(stored, Stored(one, views[one.id]))
             else:
                 _settle(stored, JobNotFound(f"no job {one.id}: it was removed at once"))
 
-    async def _jobs(self, ids: set[UUID]) -> dict[UUID, Job]:
+    async def _views(self, ids: set[UUID]) -> dict[UUID, JobView]:
         """Read them as they are, most of which have not begun."""
         if not ids:
             return {}
         rows = await self._client.database.fetch(queries.NEW_JOBS_BY_IDS, ids, patience=PATIENCE_SECONDS)
-        jobs = {
-            row["id"]: Job.from_row({**_NEW, **row, "updated_at": row["created_at"]})
+        views = {
+            row["id"]: JobView.of_new(row)
             for row in rows
             if (row["status"], row["attempt"], row["generation"]) == ("queued", 0, 1)
         }
-        others = ids - jobs.keys()
-        return jobs | await self._client.get_many(others, payloads=False) if others else jobs
+        others = ids - views.keys()
+        if others:
+            begun = await self._client.get_many(others, payloads=False)
+            views.update((job_id, JobView.of(job)) for job_id, job in begun.items())
+        return views
 
 
 def _settle(stored: asyncio.Future[Stored], answer: Stored | Exception) -> None:

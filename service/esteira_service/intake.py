@@ -13,6 +13,7 @@ from esteira.new_job import Enqueued, too_late
 from esteira.operations import PATIENCE_SECONDS
 from esteira_service.catalogue import Catalogue
 from esteira_service.coalescer import Coalescer
+from esteira_service.models import JobView
 from esteira_service.problems import InputError, Refusal, invalid, refusal_of
 from esteira_service.requests import JobRequest
 from esteira_service.turns import Turns
@@ -43,8 +44,8 @@ class Intake:
         """Wait until what has arrived is stored."""
         await self._coalescer.close()
 
-    async def enqueue(self, wanted: JobRequest) -> tuple[Enqueued, Job]:
-        """Store the job; returns after the commit. The payload of a new one is left out.
+    async def enqueue(self, wanted: JobRequest) -> tuple[Enqueued, JobView]:
+        """Store the job; returns after the commit what became of it, and the job without warnings of this answer's.
 
         Raises Refusal where it is not stored.
         """
@@ -53,12 +54,16 @@ class Intake:
         if faults and not await self.is_repeated(wanted):
             raise invalid(faults)
         try:
-            enqueued, job = await self._store(wanted)
+            enqueued, view = await self._store(wanted)
         except (InvalidInput, KeyInFlight) as error:
             raise refused(wanted, error) from None
         if enqueued.refused:
             raise conflict(wanted, enqueued)
-        return enqueued, job or await self._shown(enqueued)
+        if view is None:
+            view = JobView.of(await self._read(enqueued))
+        if is_new(enqueued):
+            view.payload = wanted.payload
+        return enqueued, view
 
     def faults(self, wanted: JobRequest) -> list[InputError]:
         """Return what is wrong with a request here and now, though it might be in order elsewhere or another time."""
@@ -94,18 +99,18 @@ class Intake:
             return []
         return [InputError(pointer="/on_conflict", detail="give a unique_key as well: the task declares none")]
 
-    async def _store(self, wanted: JobRequest) -> tuple[Enqueued, Job | None]:
+    async def _store(self, wanted: JobRequest) -> tuple[Enqueued, JobView | None]:
         new = wanted.new_job()
         if not self._has_key(wanted):
             stored = await self._coalescer.enqueue(new)
             # Of one that was there before, the payload is to be shown as well.
-            return stored.enqueued, stored.job if is_new(stored.enqueued) else None
+            return stored.enqueued, stored.view if is_new(stored.enqueued) else None
         # By itself: a key that another transaction holds is waited for, and that must delay nobody else.
         async with self._turns.turn(new):
             [enqueued] = await self._client.enqueue_each([new])
         return enqueued, None
 
-    async def _shown(self, enqueued: Enqueued) -> Job:
+    async def _read(self, enqueued: Enqueued) -> Job:
         try:
             return await self._client.get(enqueued.id)
         except JobNotFound as error:

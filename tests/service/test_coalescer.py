@@ -11,6 +11,7 @@ from esteira.errors import DatabaseUnavailable, InvalidInput, JobNotFound
 from esteira.new_job import NewJob
 from esteira.retry import RetryChange
 from esteira_service.coalescer import Coalescer, Stored
+from esteira_service.models import JobView
 from esteira_service.storing import MAX_JOBS
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ EVERYTHING: dict[str, Any] = {
 async def test_a_new_job_is_shown_as_it_is_read(coalescer: Coalescer, state: State, options: dict[str, Any]) -> None:
     stored = await coalescer.enqueue(NewJob("t", {"a": 1}, **options))
     read = await state.client.get(stored.enqueued.id)
-    assert stored.job == read.model_copy(update={"payload": None})
+    assert stored.view == JobView.of(read, payload=None)
 
 
 async def test_a_job_that_has_begun_or_was_removed_meanwhile_is_shown_as_such(
@@ -86,7 +87,7 @@ async def test_a_job_that_has_begun_or_was_removed_meanwhile_is_shown_as_such(
     )
     assert isinstance(new, Stored)
     assert isinstance(begun, Stored)
-    assert (new.job.status, begun.job.status, begun.job.attempt) == ("queued", "running", 1)
+    assert (new.view.status, begun.view.status, begun.view.attempt) == ("queued", "running", 1)
     assert isinstance(removed, JobNotFound)
 
 
@@ -109,8 +110,8 @@ async def test_a_lone_job_waits_for_no_others(coalescer: Coalescer, spy: Spy) ->
 
 async def test_a_job_has_its_own_answer_whatever_the_order_of_the_batch(coalescer: Coalescer) -> None:
     stored = await asyncio.gather(*(coalescer.enqueue(NewJob(f"task.{n}", queue=f"q{n}")) for n in range(50)))
-    assert [found.job.task for found in stored] == [f"task.{n}" for n in range(50)]
-    assert [found.job.queue for found in stored] == [f"q{n}" for n in range(50)]
+    assert [found.view.task for found in stored] == [f"task.{n}" for n in range(50)]
+    assert [found.view.queue for found in stored] == [f"q{n}" for n in range(50)]
 
 
 async def test_only_the_guilty_jobs_of_a_batch_are_refused(
@@ -128,7 +129,7 @@ async def test_only_the_guilty_jobs_of_a_batch_are_refused(
             assert isinstance(result, InvalidInput)
         else:
             assert isinstance(result, Stored)
-            assert result.job.queue == queue
+            assert result.view.queue == queue
     assert await db.fetchval("select count(*) from esteira.job") == 60
 
 
@@ -157,7 +158,7 @@ async def test_all_learn_of_a_database_that_is_away_and_the_next_one_is_stored(
         jobs = [coalescer.enqueue(NewJob("a.b")) for _ in range(3)]
         results = await asyncio.gather(*jobs, return_exceptions=True)
     assert [type(result) for result in results] == [DatabaseUnavailable] * 3
-    assert (await coalescer.enqueue(NewJob("a.b"))).job.status == "queued"
+    assert (await coalescer.enqueue(NewJob("a.b"))).view.status == "queued"
 
 
 async def test_closing_waits_for_what_has_arrived(coalescer: Coalescer, db: asyncpg.Connection[Any]) -> None:
@@ -173,4 +174,4 @@ async def test_a_caller_who_leaves_does_not_disturb_the_others(coalescer: Coales
     staying = asyncio.create_task(coalescer.enqueue(NewJob("a.b")))
     await asyncio.sleep(0)
     leaving.cancel()
-    assert (await staying).job.task == "a.b"
+    assert (await staying).view.task == "a.b"

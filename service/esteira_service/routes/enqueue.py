@@ -8,7 +8,6 @@ from esteira.new_job import Enqueued
 from esteira_service import examples, openapi
 from esteira_service.batch import DEADLINE_SECONDS, MAX_BATCH_BYTES
 from esteira_service.bodies import read_body, read_model
-from esteira_service.intake import is_new
 from esteira_service.keys import HEADER, read_key
 from esteira_service.models import BatchView, JobView
 from esteira_service.problems import InputError, Refusal, invalid
@@ -53,13 +52,12 @@ async def create_job(request: Request, wait: Wait = 0) -> Json:
     wanted = await read_model(request, JobRequest)
     in_header = read_key(request, wanted)
     try:
-        enqueued, job = await state.intake.enqueue(wanted)
+        enqueued, view = await state.intake.enqueue(wanted)
     except Refusal as refusal:
         raise _at_header(refusal) if in_header else refusal from None
-    if wait and not job.done:
-        job = await state.hub.wait(job.id, wait)
-    changes = {"payload": wanted.payload} if is_new(enqueued) else {}
-    view = JobView.of(job, warnings=state.intake.warnings(enqueued, job), **changes)
+    if wait and not view.done:
+        view = JobView.of(await state.hub.wait(view.id, wait), payload=view.payload)
+    view.warnings = state.intake.warnings(enqueued, view)
     return Json(view, 200 if wait and view.done else 202, _headers(view, enqueued))
 
 
