@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Rounds = Literal["brief", "many", "few", "once"]
+Rounds = Literal["brief", "several", "many", "few", "once"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Scale:
 
 SMOKE = Scale(
     name="smoke",
-    rounds={"brief": 2, "many": 1, "few": 1, "once": 1},
+    rounds={"brief": 2, "several": 1, "many": 1, "few": 1, "once": 1},
     round_seconds=0.01,
     held_rounds=2,
     pickups=20,
@@ -53,7 +53,7 @@ SMOKE = Scale(
 )
 SHORT = Scale(
     name="short",
-    rounds={"brief": 100, "many": 3, "few": 1, "once": 1},
+    rounds={"brief": 100, "several": 5, "many": 3, "few": 1, "once": 1},
     round_seconds=1.6,
     held_rounds=3,
     pickups=100,
@@ -70,7 +70,7 @@ SHORT = Scale(
 )
 FULL = Scale(
     name="full",
-    rounds={"brief": 200, "many": 5, "few": 3, "once": 1},
+    rounds={"brief": 200, "several": 15, "many": 5, "few": 3, "once": 1},
     round_seconds=2,
     held_rounds=6,
     pickups=500,

@@ -17,8 +17,8 @@ class Scenario:
     """A measurement.
 
     round: what one round of a system is and gives; rounds run in turns, one system after the other.
-    rounds: how many: "brief" (ratios of rates, each of a moment), "many" (each of seconds), "few" (each has many
-    samples of its own), "once" (it fills a database).
+    rounds: how many: "brief" (ratios of rates, each of a moment), "several" (each is short, and scatters), "many" (each
+    of seconds), "few" (each has many samples of its own), "once" (it fills a database).
     end: what a system does after its last round, without figures; where that fails, none of its rounds counts.
     alone: it is about Esteira only. long: `make bench` leaves it out unless it is named.
     """

@@ -1,4 +1,4 @@
-"""Jobs one by one at a fixed rate that all can bear: from when a job was due to its handler's first line."""
+"""Jobs one by one at a fixed rate: from when a job was due to its handler's first line."""
 
 from __future__ import annotations
 
