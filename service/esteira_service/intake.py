@@ -45,9 +45,9 @@ class Intake:
         await self._coalescer.close()
 
     async def enqueue(self, wanted: JobRequest) -> tuple[Enqueued, JobView]:
-        """Store the job; returns after the commit what became of it, and the job without warnings of this answer's.
+        """Store the job; returns after the commit what became of it, and how it is shown.
 
-        Raises Refusal where it is not stored.
+        The warnings of this answer are left to the caller. Raises Refusal where it is not stored.
         """
         await self.catalogue.refresh((wanted.task,))
         faults = self.faults(wanted)
@@ -103,8 +103,8 @@ class Intake:
         new = wanted.new_job()
         if not self._has_key(wanted):
             stored = await self._coalescer.enqueue(new)
-            # Of one that was there before, the payload is to be shown as well.
-            return stored.enqueued, stored.view if is_new(stored.enqueued) else None
+            # Of one that was there before, the payload is to be shown as well; and a view is one request's alone.
+            return stored.enqueued, stored.view if stored.enqueued.outcome == "enqueued" else None
         # By itself: a key that another transaction holds is waited for, and that must delay nobody else.
         async with self._turns.turn(new):
             [enqueued] = await self._client.enqueue_each([new])

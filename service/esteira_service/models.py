@@ -30,7 +30,7 @@ class Links(BaseModel):
     discard: str | None = Field(description="Null unless the job is dead.")
 
 
-# What one that was just enqueued has in the columns that are not read of it.
+# All fields of one that was just enqueued; those that are read of it replace theirs.
 _NEW: dict[str, Any] = dict.fromkeys(Job.model_fields) | {
     "done": False,
     "progress": 0.0,
@@ -67,6 +67,7 @@ class JobView(Job):
                 **_NEW,
                 **row,
                 "metadata": decode(row["metadata"]),
+                "tags": [tag for tag in row["tags"] if tag is not None],
                 "updated_at": row["created_at"],
                 "poll_after_seconds": _seconds_from(row["run_at"]),
                 "links": _links(row["id"], row["status"]),

@@ -79,6 +79,7 @@ async def test_a_job_that_has_begun_or_was_removed_meanwhile_is_shown_as_such(
             "update esteira.job set status = 'running', attempt = 1, worker_id = id, engine = 0 where task = 'begun'"
         )
         await db.execute("delete from esteira.job where task = 'removed'")
+        await db.execute("update esteira.job set tags = array[null, 'by hand'] where task = 'new'")
         return enqueued
 
     monkeypatch.setattr(state.client, "enqueue_each", slowly)
@@ -87,6 +88,7 @@ async def test_a_job_that_has_begun_or_was_removed_meanwhile_is_shown_as_such(
     )
     assert isinstance(new, Stored)
     assert isinstance(begun, Stored)
+    assert new.view.tags == ["by hand"]
     assert (new.view.status, begun.view.status, begun.view.attempt) == ("queued", "running", 1)
     assert isinstance(removed, JobNotFound)
 

@@ -8,6 +8,8 @@ from uuid import UUID
 import pytest
 
 from esteira_service import turns
+from esteira_service.intake import Intake
+from esteira_service.waiting import Hub
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     import asyncpg
     import httpx
 
+    from esteira.job import Job
     from tests.service.conftest import FakeWorker
 
 PAYLOAD = {"n": 1}
@@ -52,6 +55,33 @@ async def test_the_same_request_again_is_answered_with_its_job_as_it_is_now(
     assert "retry-after" not in again.headers
     assert (await post(http, "k", "?wait=5")).status_code == 200
     assert await stored(db) == 1
+
+
+async def test_a_replay_that_waits_shows_the_job_as_it_was_at_its_end(
+    http: httpx.AsyncClient, worker: FakeWorker, db: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await post(http, "k")
+    wait = Hub.wait
+
+    async def meanwhile(hub: Hub, job_id: UUID, seconds: float) -> Job:
+        await db.execute("""update esteira.job set payload = '{"n": 2}'""")
+        await worker.run()
+        return await wait(hub, job_id, seconds)
+
+    monkeypatch.setattr(Hub, "wait", meanwhile)
+    again = (await post(http, "k", "?wait=30")).json()
+    assert (again["status"], again["payload"]) == ("completed", {"n": 2})
+
+
+async def test_requests_about_one_job_have_each_their_own_answer(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As with a task that has become unique since the service looked.
+    monkeypatch.setattr(Intake, "_has_key", lambda _intake, _wanted: False)
+    requests = [post(http, payload=n, unique_key="u", on_conflict="replace") for n in range(3)]
+    _, first, second = sorted(await asyncio.gather(*requests), key=lambda answer: len(codes(answer)))
+    assert codes(first) == codes(second) == ["UNIQUE_KEY_REPLACED", "TASK_UNKNOWN"]
+    assert first.json()["payload"] != second.json()["payload"]
 
 
 @pytest.mark.parametrize("header", ["k", '"k"'])

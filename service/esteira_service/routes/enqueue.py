@@ -8,6 +8,7 @@ from esteira.new_job import Enqueued
 from esteira_service import examples, openapi
 from esteira_service.batch import DEADLINE_SECONDS, MAX_BATCH_BYTES
 from esteira_service.bodies import read_body, read_model
+from esteira_service.intake import is_new
 from esteira_service.keys import HEADER, read_key
 from esteira_service.models import BatchView, JobView
 from esteira_service.problems import InputError, Refusal, invalid
@@ -56,7 +57,8 @@ async def create_job(request: Request, wait: Wait = 0) -> Json:
     except Refusal as refusal:
         raise _at_header(refusal) if in_header else refusal from None
     if wait and not view.done:
-        view = JobView.of(await state.hub.wait(view.id, wait), payload=view.payload)
+        changes = {"payload": wanted.payload} if is_new(enqueued) else {}
+        view = JobView.of(await state.hub.wait(view.id, wait), **changes)
     view.warnings = state.intake.warnings(enqueued, view)
     return Json(view, 200 if wait and view.done else 202, _headers(view, enqueued))
 
