@@ -115,6 +115,9 @@ async def _tried(
         return await step(opened, scale)
     except (asyncio.CancelledError, KeyboardInterrupt):
         raise
+    except MissingError as missing:
+        outcome.miss(opened.system.name, scenario.name, str(missing))
+        return None
     except Exception as error:  # noqa: BLE001
         outcome.miss(opened.system.name, scenario.name, f"{_why(error)} {opened.last_words()[-300:]}".strip())
         return None
